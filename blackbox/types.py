@@ -1,0 +1,141 @@
+"""The nouns of the core: what is searched, asked, told, and why a run stopped."""
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Random = np.random.Generator | np.random.RandomState
+"""A run's only source of randomness. `RandomState` replays legacy streams."""
+
+
+class Ask(NamedTuple):
+    """A batch of points to evaluate: what a run yields.
+
+    Attributes
+    ----------
+    points
+        Shape (k, n), float64; a fresh array, which the run does not change afterwards.
+    gradients
+        Whether gradients are wanted beside the values.
+    stencil
+        Points of a finite difference: counted, but never the incumbent.
+    """
+
+    points: Array
+    gradients: bool = False
+    stencil: bool = False
+
+
+class Told(NamedTuple):
+    """What the points of an `Ask` gave: what a run is sent.
+
+    Attributes
+    ----------
+    values
+        Shape (k,), float64; a failed evaluation is ``+inf``, never NaN.
+    gradients
+        Shape (k, n), float64, where they were asked for.
+    """
+
+    values: Array
+    gradients: Array | None = None
+
+
+class Stop(NamedTuple):
+    """Why a run ended: what a run returns.
+
+    Attributes
+    ----------
+    reason
+        A sentence for people.
+    success
+        Whether the method's own convergence criterion was met.
+    status
+        The solver's own code; 0 where it has none.
+    extras
+        The solver's own fields: ``x``, ``fun``, ``nit``, ``multipliers`` ...
+    """
+
+    reason: str
+    success: bool
+    status: int = 0
+    extras: Mapping[str, Any] = {}
+
+
+Run = Generator[Ask, Told, Stop]
+"""A run of an algorithm: it yields batches, is sent what they gave, returns why it stopped."""
+
+Evaluate = Callable[[Ask], Told]
+"""What a blocking solver calls instead of yielding."""
+
+Callback = Callable[..., object]
+
+Scheme = Literal["2-point", "3-point"]
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """All that a run may know of the problem.
+
+    Attributes
+    ----------
+    lower, upper
+        Shape (n,), float64; infinite where there is no bound.
+    starts
+        Shape (k0, n), float64: where to begin, inside the bounds; k0 = 0 leaves it to the method.
+    constraints
+        As `scipy.optimize.minimize` takes them.
+    gradients
+        How the objective gives gradients: ``"none"``, ``"joint"`` with the value in one call
+        (autograd), or ``"separate"``ly at a point just evaluated (scipy's ``jac``).
+    scheme
+        The finite difference to use where the objective gives none, relative steps; None leaves
+        scheme and step to the method.
+    blocks
+        Shapes of the tensors behind the flat vector, for rules that work tensor by tensor.
+    dtype
+        The precision in which the objective computes.
+    budget
+        Evaluations that this run may spend; None without a limit.
+    callback
+        For solvers that report iterations of their own.
+    """
+
+    lower: Array
+    upper: Array
+    starts: Array
+    constraints: tuple[Any, ...] = ()
+    gradients: Literal["none", "joint", "separate"] = "none"
+    scheme: Scheme | None = None
+    blocks: tuple[tuple[int, ...], ...] = ()
+    dtype: np.dtype[Any] = field(default_factory=lambda: np.dtype(np.float64))
+    budget: int | None = None
+    callback: Callback | None = None
+
+    @property
+    def n(self) -> int:
+        """Number of variables."""
+        return len(self.lower)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether every variable has two finite bounds."""
+        return bool(np.all(np.isfinite(self.lower)) and np.all(np.isfinite(self.upper)))
+
+    def start(self, rng: Random) -> Array:
+        """Return the first start, (n,), or where none was given a uniform draw in the box."""
+        if len(self.starts):
+            return self.starts[0].copy()
+        return self.lower + rng.random(self.n) * (self.upper - self.lower)
+
+
+class Algorithm(Protocol):
+    """A frozen dataclass whose fields are the options, by the library's own names and defaults."""
+
+    def run(self, problem: Problem, rng: Random) -> Run:
+        """Start a run: a generator that yields `Ask`, is sent `Told` and returns `Stop`."""
+        ...
