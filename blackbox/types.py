@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-Random = np.random.Generator | np.random.RandomState
+RandomStream = np.random.Generator | np.random.RandomState
 """A run's only source of randomness. `RandomState` replays legacy streams."""
 
 
@@ -126,16 +126,18 @@ class Problem:
         """Whether every variable has two finite bounds."""
         return bool(np.all(np.isfinite(self.lower)) and np.all(np.isfinite(self.upper)))
 
-    def start(self, rng: Random) -> Array:
+    def start(self, rng: RandomStream) -> Array:
         """Return the first start, (n,), or where none was given a uniform draw in the box."""
         if len(self.starts):
-            return self.starts[0].copy()
-        return self.lower + rng.random(self.n) * (self.upper - self.lower)
+            first: Array = self.starts[0].copy()
+            return first
+        drawn: Array = self.lower + rng.random(self.n) * (self.upper - self.lower)
+        return drawn
 
 
 class Algorithm(Protocol):
     """A frozen dataclass whose fields are the options, by the library's own names and defaults."""
 
-    def run(self, problem: Problem, rng: Random) -> Run:
+    def run(self, problem: Problem, rng: RandomStream) -> Run:
         """Start a run: a generator that yields `Ask`, is sent `Told` and returns `Stop`."""
         ...

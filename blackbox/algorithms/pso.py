@@ -1,0 +1,158 @@
+"""Particle swarm optimization, pyswarm's rule on whole-swarm arrays.
+
+Kennedy, J., Eberhart, R. (1995), Particle swarm optimization, ICNN'95; inertia weight by Shi and
+Eberhart (1998). Parameters, stopping rules and the order of random draws are those of the library
+pyswarm, 1.1 (``updating="deferred"``) and 0.6 (``updating="immediate"``).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from blackbox.types import Array, Ask, Problem, RandomStream, Run, Stop
+
+
+@dataclass(frozen=True)
+class PSO:
+    """Global-best particle swarm.
+
+    Attributes
+    ----------
+    swarmsize
+        Particles, at least 2.
+    omega, phip, phig
+        Weights of the velocity, of a particle's own best and of the swarm's best.
+    maxiter
+        Iterations after the first swarm.
+    minstep, minfunc
+        Stop when an improvement moves the swarm's best by no more than this, or lowers its value
+        by no more than this. Negative: never.
+    patience
+        Stop after this many iterations without improvement; 0: never.
+    updating
+        ``"deferred"`` moves the whole swarm at once, one batch an iteration; ``"immediate"`` moves
+        particle by particle, each seeing the best found a moment before.
+    """
+
+    swarmsize: int = 100
+    omega: float = 0.5
+    phip: float = 0.5
+    phig: float = 0.5
+    maxiter: int = 100
+    minstep: float = 1e-8
+    minfunc: float = 1e-8
+    patience: int = 0
+    updating: Literal["deferred", "immediate"] = "deferred"
+
+    def __post_init__(self) -> None:
+        if self.swarmsize < 2:
+            raise ValueError(
+                f"swarmsize={self.swarmsize} is below the minimum of 2: a lone particle has no "
+                "swarm to learn from"
+            )
+        if self.maxiter < 1:
+            raise ValueError(f"maxiter must be at least 1; got {self.maxiter}")
+        if self.updating not in ("deferred", "immediate"):
+            raise ValueError(f"updating is 'deferred' or 'immediate'; got {self.updating!r}")
+
+    def run(self, problem: Problem, rng: RandomStream) -> Run:
+        """Start a run."""
+        move = self._deferred if self.updating == "deferred" else self._immediate
+        return move(problem, rng)
+
+    def _deferred(self, problem: Problem, rng: RandomStream) -> Run:
+        lower, upper = problem.lower, problem.upper
+        shape, width = (self.swarmsize, problem.n), upper - lower
+        x = _first(problem, rng, self.swarmsize)
+        v = rng.uniform(-width, width, shape)
+        p, fp = x.copy(), (yield Ask(x.copy())).values
+        best = _Best(self, p, fp)
+        for iteration in range(self.maxiter):
+            noise_p, noise_g = rng.random(shape), rng.random(shape)
+            v = self.omega * v + self.phip * noise_p * (p - x) + self.phig * noise_g * (best.x - x)
+            x = np.minimum(np.maximum(x + v, lower), upper)
+            values = (yield Ask(x.copy())).values
+            better = values < fp
+            p, fp = np.where(better[:, None], x, p), np.where(better, values, fp)
+            leader = int(fp.argmin())
+            if stop := best.update(p[leader], float(fp[leader]), iteration):
+                return stop
+        return best.ended()
+
+    def _immediate(self, problem: Problem, rng: RandomStream) -> Run:
+        lower, upper = problem.lower, problem.upper
+        shape, width = (self.swarmsize, problem.n), upper - lower
+        x = _first(problem, rng, self.swarmsize)
+        v = np.array([-width + rng.random(problem.n) * (width + width) for _ in x])
+        p, fp = x.copy(), (yield Ask(x.copy())).values.copy()
+        best = _Best(self, p, fp)
+        for iteration in range(self.maxiter):
+            noise_p, noise_g = rng.random(shape), rng.random(shape)
+            improved = False
+            for i in range(self.swarmsize):
+                v[i] = (
+                    self.omega * v[i]
+                    + self.phip * noise_p[i] * (p[i] - x[i])
+                    + self.phig * noise_g[i] * (best.x - x[i])
+                )
+                x[i] = np.minimum(np.maximum(x[i] + v[i], lower), upper)
+                value = float((yield Ask(x[i : i + 1].copy())).values[0])
+                if value < fp[i]:
+                    p[i], fp[i] = x[i], value
+                    improved |= value < best.value
+                    if stop := best.move(p[i], value, iteration):
+                        return stop
+            if stop := best.wait(improved, iteration):
+                return stop
+        return best.ended()
+
+
+def _first(problem: Problem, rng: RandomStream, swarmsize: int) -> Array:
+    """Positions drawn in the box; starts that were given take the place of the first ones."""
+    x = problem.lower + rng.random((swarmsize, problem.n)) * (problem.upper - problem.lower)
+    starts = problem.starts[:swarmsize]
+    x[: len(starts)] = starts
+    return x
+
+
+class _Best:
+    """The swarm's best, and the stopping rules that watch it."""
+
+    def __init__(self, options: PSO, p: Array, fp: Array) -> None:
+        self._options, self._idle = options, 0
+        leader = int(fp.argmin())
+        self.x, self.value = p[leader].copy(), float(fp[leader])
+
+    def update(self, x: Array, value: float, iteration: int) -> Stop | None:
+        """Take in an iteration's leader."""
+        improved = value < self.value
+        return self.move(x, value, iteration) or self.wait(improved, iteration)
+
+    def move(self, x: Array, value: float, iteration: int) -> Stop | None:
+        """Take in a better point; say whether it was hardly better."""
+        if not value < self.value:
+            return None
+        gain, step = abs(self.value - value), float(np.sqrt(np.sum((self.x - x) ** 2)))
+        self.x, self.value = x.copy(), value
+        if gain <= self._options.minfunc:
+            return self._stop("the swarm's best improved by no more than minfunc", iteration)
+        if step <= self._options.minstep:
+            return self._stop("the swarm's best moved by no more than minstep", iteration)
+        return None
+
+    def wait(self, improved: bool, iteration: int) -> Stop | None:
+        """Count iterations without improvement."""
+        self._idle = 0 if improved else self._idle + 1
+        if 0 < self._options.patience <= self._idle:
+            return self._stop(f"no improvement for {self._idle} iterations (patience)", iteration)
+        return None
+
+    def ended(self) -> Stop:
+        maxiter = self._options.maxiter
+        reason = f"maxiter={maxiter} iterations are done; raise it to go on"
+        return Stop(reason, success=False, status=2, extras={"nit": maxiter})
+
+    @staticmethod
+    def _stop(reason: str, iteration: int) -> Stop:
+        return Stop(reason, success=True, extras={"nit": iteration + 1})

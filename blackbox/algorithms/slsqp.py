@@ -1,0 +1,81 @@
+"""SLSQP by scipy: each finite-difference stencil is one batch.
+
+Kraft, D. (1988), A software package for sequential quadratic programming, DFVLR-FB 88-28.
+"""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import Bounds, minimize
+
+from blackbox.blocking import Blocking, LastPoint, drive
+from blackbox.stencil import gradient
+from blackbox.types import Array, Evaluate, Problem, RandomStream, Stop
+
+
+@dataclass(frozen=True)
+class SLSQP(Blocking):
+    """Sequential least squares programming; options and defaults are scipy's.
+
+    Attributes
+    ----------
+    ftol
+        Precision of the value in the stopping criterion.
+    eps
+        Absolute step of the finite differences. None: scipy's 1.49e-8 for a float64 objective,
+        the square root of the machine epsilon for a coarser one.
+    maxiter
+        Iterations.
+    disp, iprint
+        What scipy prints.
+    finite_diff_rel_step
+        Relative step, where ``jac`` names a scheme.
+    """
+
+    ftol: float = 1e-6
+    eps: float | None = None
+    maxiter: int = 100
+    disp: bool = False
+    iprint: int = 1
+    finite_diff_rel_step: Any = None
+
+    def solve(self, problem: Problem, rng: RandomStream, evaluate: Evaluate) -> Stop:
+        """Run scipy's solver on `evaluate`."""
+        last = LastPoint(problem, evaluate)
+        step = float(np.finfo(problem.dtype).eps) ** 0.5 if self.eps is None else self.eps
+
+        def stencil(x: Array) -> Array:
+            if not last.at(x):
+                last.value(x)
+            asking = gradient(problem, last.points, last.values, step, self.finite_diff_rel_step)
+            slopes: Array = drive(asking, evaluate)[0]
+            return slopes
+
+        with warnings.catch_warnings():
+            # scipy's note that a rounding error was clipped away: nothing a user could act on.
+            warnings.filterwarnings("ignore", message="Values in x were outside bounds")
+            result = minimize(
+                last.value,
+                problem.start(rng),
+                method="SLSQP",
+                jac=stencil if problem.gradients == "none" else last.gradient,
+                bounds=_bounds(problem),
+                constraints=problem.constraints,
+                callback=problem.callback,
+                options={
+                    "ftol": self.ftol,
+                    "maxiter": self.maxiter,
+                    "disp": self.disp,
+                    "iprint": self.iprint,
+                },
+            )
+        extras = {k: result[k] for k in ("x", "fun", "jac", "nit", "multipliers") if k in result}
+        return Stop(result.message, bool(result.success), int(result.status), extras)
+
+
+def _bounds(problem: Problem) -> Bounds | None:
+    if np.isneginf(problem.lower).all() and np.isposinf(problem.upper).all():
+        return None
+    return Bounds(problem.lower, problem.upper)

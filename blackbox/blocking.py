@@ -1,0 +1,141 @@
+"""Solvers that insist on calling the objective: driven directly, or turned inside out."""
+
+import contextvars
+import queue
+import threading
+from collections.abc import Generator
+from typing import Any, TypeVar
+
+import numpy as np
+
+from blackbox.types import Array, Ask, Evaluate, Problem, RandomStream, Run, Stop, Told
+
+Returned = TypeVar("Returned")
+
+
+def drive(asking: Generator[Ask, Told, Returned], evaluate: Evaluate) -> Returned:
+    """Answer every ask of a generator by `evaluate`; give what it returns."""
+    try:
+        ask = next(asking)
+        while True:
+            ask = asking.send(evaluate(ask))
+    except StopIteration as end:
+        returned: Returned = end.value
+        return returned
+    finally:
+        asking.close()
+
+
+class Blocking:
+    """Base of the algorithms written as ``solve(problem, rng, evaluate) -> Stop``.
+
+    `minimize` calls `solve` directly, in the caller's thread. `run` is the same solver as a
+    generator, for `Optimizer`.
+    """
+
+    def solve(self, problem: Problem, rng: RandomStream, evaluate: Evaluate) -> Stop:
+        """Run the solver to its end; every evaluation goes through `evaluate`."""
+        raise NotImplementedError
+
+    def run(self, problem: Problem, rng: RandomStream) -> Run:
+        """Return the solver as a `Run`, parked in a thread between two asks."""
+        return invert(self, problem, rng)
+
+
+class _Abandoned(BaseException):
+    """Unwinds a parked solver that nobody listens to any more."""
+
+
+def invert(algorithm: Blocking, problem: Problem, rng: RandomStream) -> Run:
+    """Park ``algorithm.solve`` in a daemon thread; yield what it asks, send it what it needs.
+
+    Closing the generator, or dropping it, unwinds the solver and ends the thread. What the solver
+    raises is raised here.
+    """
+    asked: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+    told: queue.SimpleQueue[Told | None] = queue.SimpleQueue()
+
+    def evaluate(ask: Ask) -> Told:
+        asked.put(("ask", ask))
+        answer = told.get()
+        if answer is None:
+            raise _Abandoned
+        return answer
+
+    def body() -> None:
+        try:
+            with np.errstate(all="ignore"):
+                asked.put(("stop", algorithm.solve(problem, rng, evaluate)))
+        except _Abandoned:
+            pass
+        except BaseException as error:
+            asked.put(("error", error))
+
+    context = contextvars.copy_context()
+    thread = threading.Thread(target=context.run, args=(body,), name="blackbox-solver", daemon=True)
+    return _listen(thread, asked, told)
+
+
+def _listen(
+    thread: threading.Thread,
+    asked: "queue.SimpleQueue[tuple[str, Any]]",
+    told: "queue.SimpleQueue[Told | None]",
+) -> Generator[Ask, Told, Stop]:
+    thread.start()
+    parked = False
+    try:
+        while True:
+            kind, payload = asked.get()
+            if kind == "stop":
+                stop: Stop = payload
+                return stop
+            if kind == "error":
+                raise payload
+            parked = True
+            answer = yield payload
+            parked = False
+            told.put(answer)
+    finally:
+        if parked:
+            told.put(None)
+        thread.join(timeout=5)
+
+
+class LastPoint:
+    """The point a solver asked last, its value and perhaps its gradient.
+
+    scipy asks for a value and, at the same point, for a gradient in another call.
+    """
+
+    def __init__(self, problem: Problem, evaluate: Evaluate) -> None:
+        self._joint = problem.gradients == "joint"
+        self._lower, self._upper = problem.lower, problem.upper
+        self._evaluate = evaluate
+        self.points: Array = np.empty((0, problem.n))
+        self.values: Array = np.empty(0)
+        self._gradient: Array | None = None
+
+    def value(self, x: Array) -> float:
+        """Value at `x`, shape (n,); with its gradient where that comes in the same call."""
+        # Solvers step over a bound by a rounding error now and then.
+        points = np.clip(np.asarray(x, dtype=float), self._lower, self._upper)[None]
+        told = self._evaluate(Ask(points, gradients=self._joint))
+        self.points, self.values = points, told.values
+        self._gradient = None if told.gradients is None else told.gradients[0]
+        return float(told.values[0])
+
+    def at(self, x: Array) -> bool:
+        """Whether `x` is the point that was asked last."""
+        return len(self.points) == 1 and bool(
+            np.array_equal(np.clip(x, self._lower, self._upper), self.points[0])
+        )
+
+    def gradient(self, x: Array) -> Array:
+        """Gradient at `x` as the objective gives it; the value is asked only where it is new."""
+        if not self.at(x):
+            self.value(x)
+        if self._gradient is None:
+            told = self._evaluate(Ask(self.points, gradients=True))
+            assert told.gradients is not None
+            self._gradient = told.gradients[0]
+        return self._gradient.copy()

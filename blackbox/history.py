@@ -1,0 +1,157 @@
+"""What happened in a run, in bounded memory."""
+
+import math
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blackbox.types import Array
+
+IMPROVEMENTS_KEPT = 10_000
+"""Improvements that a history holds; past that, every second of the older ones is dropped."""
+
+
+class Improvement(NamedTuple):
+    """A new best value, and what had been spent when it came."""
+
+    evaluations: int
+    gradients: int
+    seconds: float
+    value: float
+
+
+class History:
+    """Counts, the incumbent, and each improvement of the best value.
+
+    Attributes
+    ----------
+    best_x, best_value
+        The incumbent: the best finite, feasible point told. Stencil points never are it.
+        ``best_value`` is ``inf`` and ``best_x`` the first point until one is told.
+    evaluation_count, gradient_count, stencil_count, failure_count
+        Points evaluated (those of stencils included), gradients, stencil points, failures.
+    batch_count
+        Batches of points, stencils aside.
+    failures_in_a_row
+        Failures since the last finite value.
+    """
+
+    def __init__(self, violation: Callable[[Array], float] | None = None) -> None:
+        self.best_x: Array | None = None
+        self.best_value = math.inf
+        self.best_violation = math.inf if violation else 0.0
+        self.evaluation_count = 0
+        self.gradient_count = 0
+        self.stencil_count = 0
+        self.failure_count = 0
+        self.failures_in_a_row = 0
+        self.batch_count = 0
+        self._violation = violation
+        self._improvements: list[Improvement] = []
+        self._began = time.perf_counter()
+
+    def elapsed(self) -> float:
+        """Seconds since the run began."""
+        return time.perf_counter() - self._began
+
+    def record(
+        self, points: Array, values: Array, *, gradients: int = 0, stencil: bool = False
+    ) -> None:
+        """Count a batch and keep what it improved.
+
+        Parameters
+        ----------
+        points, values
+            Shapes (k, n) and (k,); failed evaluations are ``+inf``.
+        gradients
+            How many gradients came with it.
+        stencil
+            Whether these are points of a finite difference.
+        """
+        k = len(values)
+        self.gradient_count += gradients
+        self._count_failures(values)
+        if stencil:
+            self.stencil_count += k
+        else:
+            self.batch_count += 1
+            if self._violation is not None:
+                self._record_constrained(points, values)
+            elif k == 1:
+                if values[0] < self.best_value:
+                    self._improve(points[0], float(values[0]), 1)
+            else:
+                self._record_batch(points, values)
+            if self.best_x is None and k:
+                self.best_x = points[0].copy()
+        self.evaluation_count += k
+
+    def _record_batch(self, points: Array, values: Array) -> None:
+        if not values.min() < self.best_value:
+            return
+        running = np.minimum.accumulate(np.concatenate([[self.best_value], values]))
+        for i in np.flatnonzero(running[1:] < running[:-1]):
+            self._improve(points[i], float(values[i]), int(i) + 1)
+
+    def _record_constrained(self, points: Array, values: Array) -> None:
+        """Feasible beats infeasible, then the value decides, or the violation (Deb, 2000)."""
+        assert self._violation is not None
+        for i in range(len(values)):
+            if not math.isfinite(values[i]):
+                continue
+            violation = self._violation(points[i])
+            if violation < self.best_violation or (
+                violation == self.best_violation and values[i] < self.best_value
+            ):
+                self.best_violation = violation
+                self._improve(points[i], float(values[i]), i + 1)
+
+    def _improve(self, point: Array, value: float, nth: int) -> None:
+        self.best_x, self.best_value = point.copy(), value
+        self._improvements.append(
+            Improvement(self.evaluation_count + nth, self.gradient_count, self.elapsed(), value)
+        )
+        if len(self._improvements) > IMPROVEMENTS_KEPT:
+            half = IMPROVEMENTS_KEPT // 2
+            self._improvements[:half] = self._improvements[:half:2]
+
+    def _count_failures(self, values: Array) -> None:
+        finite = np.isfinite(values)
+        if finite.all():
+            self.failures_in_a_row = 0
+            return
+        k, good = len(values), np.flatnonzero(finite)
+        self.failure_count += k - len(good)
+        if len(good):
+            self.failures_in_a_row = k - 1 - int(good[-1])
+        else:
+            self.failures_in_a_row += k
+
+    @property
+    def evaluations(self) -> NDArray[np.int64]:
+        """Evaluations spent at each improvement, ascending."""
+        return np.array([row.evaluations for row in self._improvements], dtype=np.int64)
+
+    @property
+    def gradients(self) -> NDArray[np.int64]:
+        """Gradients spent at each improvement."""
+        return np.array([row.gradients for row in self._improvements], dtype=np.int64)
+
+    @property
+    def seconds(self) -> Array:
+        """Seconds since the run began at each improvement."""
+        return np.array([row.seconds for row in self._improvements], dtype=float)
+
+    @property
+    def values(self) -> Array:
+        """The best value after each improvement."""
+        return np.array([row.value for row in self._improvements], dtype=float)
+
+    def __repr__(self) -> str:
+        return (
+            f"<History: best {self.best_value:g} after {self.evaluation_count} evaluations, "
+            f"{self.gradient_count} gradients, {self.failure_count} failures>"
+        )

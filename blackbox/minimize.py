@@ -1,0 +1,240 @@
+"""The one-call way in: `minimize`, scipy's signature and more."""
+
+import contextlib
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from scipy.optimize import OptimizeResult
+
+from blackbox.blocking import Blocking, drive
+from blackbox.budget import Budget, Halt
+from blackbox.choice import choose_method
+from blackbox.evaluation import Evaluator, Jac, Objective, OnError
+from blackbox.history import History
+from blackbox.problem import make_problem, make_random, measure_violation
+from blackbox.progress import ProgressLine
+from blackbox.types import Algorithm, Callback, Problem, RandomStream, Stop
+from blackbox.workers import Workers, open_workers
+
+
+class Result(OptimizeResult):
+    """What `minimize` returns: scipy's `OptimizeResult` and more.
+
+    Attributes
+    ----------
+    x, fun
+        The solver's own end point, shape (n,), and its value; or the incumbent, where a better
+        finite, feasible one was told. Then the solver's own are `solver_x` and `solver_fun`.
+    nfev, njev, nit
+        Evaluations (stencils included), gradients, iterations or batches.
+    success, status, message
+        Whether the method's own criterion or the target was met, the solver's code, and why it
+        stopped.
+    jac
+        The gradient at the end where the solver reports one, else None.
+    history
+        A `blackbox.history.History`: counts, and each improvement.
+    method, method_reason, seed, seconds
+        The method that ran, why ``"auto"`` chose it, the seed that repeats the run, its duration.
+    """
+
+
+def minimize(
+    fun: Callable[..., Any],
+    x0: Any = None,
+    args: Any = (),
+    method: str | None = "auto",
+    jac: Jac = None,
+    hess: Any = None,
+    hessp: Any = None,
+    bounds: Any = None,
+    constraints: Any = (),
+    tol: float | None = None,
+    callback: Callback | None = None,
+    options: Mapping[str, Any] | None = None,
+    *,
+    batched: bool = False,
+    budget: int | None = None,
+    max_seconds: float | None = None,
+    target: float | None = None,
+    seed: int | RandomStream | None = None,
+    workers: Workers = None,
+    on_error: OnError = "raise",
+    progress: bool = False,
+) -> Result:
+    """Minimize a function of one or more variables.
+
+    Parameters
+    ----------
+    fun
+        ``fun(x, *args) -> float`` of one point (n,). With `batched`, or where ``fun.batched`` is
+        true: values (k,) of a batch (k, n). NaN and inf are failed evaluations.
+    x0
+        The start, (n,); several, (k, n), where the method takes them. None with bounds: the method
+        draws its own.
+    args
+        Further arguments of `fun` and `jac`.
+    method
+        A name of `blackbox.ALGORITHMS`, in any case; ``"auto"`` chooses, see
+        `blackbox.choice.choose`.
+    jac
+        The gradient ``jac(x, *args) -> (n,)``; True where `fun` returns ``(value, gradient)``;
+        ``"2-point"`` or ``"3-point"`` for finite differences by relative steps; False for the
+        method's own. None: ``fun.value_and_gradient`` where there is one (torch models), else as
+        False.
+    hess, hessp
+        For scipy's signature: no method here uses a Hessian, and one that is given warns, as there.
+    bounds
+        ``(min, max)`` pairs, a `scipy.optimize.Bounds`, or one pair for all coordinates.
+    constraints
+        As scipy's; for methods that take them (see `blackbox.ALGORITHMS`).
+    tol
+        Sets the method's main tolerance.
+    callback
+        ``callback(x)`` or ``callback(intermediate_result)``, after each batch (slsqp: each
+        iteration); raise `StopIteration` to stop.
+    options
+        The method's options, by its library's names and defaults.
+    batched
+        Whether `fun` scores batches.
+    budget
+        Evaluations of `fun`, those of finite differences included; never exceeded. None: the
+        method's own stopping rule, and 10,000 where it has none.
+    max_seconds
+        Stop before the first batch after so many seconds.
+    target
+        Stop as soon as a value is at most this.
+    seed
+        An int, a numpy `Generator` or a `RandomState` (used as it is). None: a fresh one, found
+        again in ``result.seed``.
+    workers
+        None, a number of processes, a `concurrent.futures.Executor` or a map-like callable:
+        who evaluates the points of a batch.
+    on_error
+        ``"raise"``, or ``"penalize"``: an exception of `fun` counts as a failed evaluation.
+    progress
+        Show a line on stderr.
+
+    Returns
+    -------
+    A `Result`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Before the first evaluation for arguments that make no sense; at the first one where `fun`
+        does not return a real number.
+    Exception
+        What `fun` raises, and `KeyboardInterrupt`; the result so far is its ``result`` attribute.
+
+    Examples
+    --------
+    >>> from blackbox import minimize
+    >>> result = minimize(lambda x: sum((x - 1) ** 2), [0.0, 0.0], method="cma", seed=1)
+    >>> result.fun < 1e-8
+    True
+    """
+    args = args if isinstance(args, tuple) else (args,)
+    limits = Budget(budget, max_seconds, target)
+    if hess is not None or hessp is not None:
+        warnings.warn(
+            f"Method {method} does not use Hessian information", RuntimeWarning, stacklevel=2
+        )
+    with open_workers(workers) as map_points:
+        objective = Objective(
+            fun, args, jac, batched=batched, map_points=map_points, on_error=on_error
+        )
+        problem = make_problem(
+            x0,
+            bounds,
+            constraints,
+            fun=fun,
+            gradients=objective.gradients,
+            scheme=objective.scheme,
+            budget=budget,
+            callback=callback,
+        )
+        row, algorithm, why = choose_method(method, problem, options, tol)
+        if limits.evaluations is None and row.default_budget is not None:
+            limits = Budget(row.default_budget, max_seconds, target)
+        rng, kept_seed = make_random(seed)
+        history = History(measure_violation(problem.constraints))
+        line = ProgressLine(row.name, limits.evaluations) if progress else None
+        evaluator = Evaluator(
+            objective,
+            history,
+            limits,
+            callback if row.callback == "batch" else None,
+            line,
+        )
+        fields = {"method": row.name, "method_reason": why, "seed": kept_seed}
+        try:
+            stop = _search(algorithm, problem, rng, evaluator)
+        except BaseException as error:
+            reason = f"{type(error).__name__}: {error}"
+            _attach(error, _result(Stop(reason, False, -1), problem, history, fields))
+            raise
+        finally:
+            if line is not None:
+                line.close()
+    return _result(stop, problem, history, fields)
+
+
+def _search(algorithm: Algorithm, problem: Problem, rng: RandomStream, evaluate: Evaluator) -> Stop:
+    """Run the algorithm to its end in this thread."""
+    try:
+        # Failed evaluations are +inf, and inf - inf is nan: solvers may compute with them.
+        with np.errstate(all="ignore"):
+            if isinstance(algorithm, Blocking):
+                return algorithm.solve(problem, rng, evaluate)
+            return drive(algorithm.run(problem, rng), evaluate)
+    except Halt as halt:
+        return halt.stop
+
+
+def _result(stop: Stop, problem: Problem, history: History, fields: dict[str, Any]) -> Result:
+    """The solver's own end point, unless a better one was told."""
+    extras = dict(stop.extras)
+    x, value = extras.pop("x", None), float(extras.pop("fun", math.inf))
+    extras.setdefault("jac", None)
+    if x is None or _beats(history, problem, x, value):
+        if x is not None:
+            extras |= {"solver_x": x, "solver_fun": value}
+            # The gradient that the solver reports is the one at its own end point.
+            extras["jac"] = None
+        x, value = history.best_x, history.best_value
+    if x is None:
+        x = problem.starts[0].copy() if len(problem.starts) else np.full(problem.n, np.nan)
+    return Result(
+        x=np.array(x, dtype=float),
+        fun=value,
+        nfev=history.evaluation_count,
+        njev=history.gradient_count,
+        nit=extras.pop("nit", history.batch_count),
+        success=stop.success and math.isfinite(value),
+        status=stop.status,
+        message=stop.reason,
+        history=history,
+        seconds=history.elapsed(),
+        **fields,
+        **extras,
+    )
+
+
+def _beats(history: History, problem: Problem, x: Any, value: float) -> bool:
+    """Whether the incumbent is better than the solver's end point, and no less feasible."""
+    if not math.isfinite(value):
+        return True
+    if history.best_value >= value:
+        return False
+    violation = measure_violation(problem.constraints)
+    return violation is None or history.best_violation <= violation(np.asarray(x, dtype=float))
+
+
+def _attach(error: BaseException, result: Result) -> None:
+    """Leave the result so far on the exception; some refuse attributes."""
+    with contextlib.suppress(AttributeError, TypeError):
+        error.result = result  # type: ignore[attr-defined]

@@ -1,0 +1,273 @@
+"""One run of one method, driven from outside by `ask` and `tell`."""
+
+import copy
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from blackbox.budget import Budget, Halt
+from blackbox.choice import choose_method
+from blackbox.history import History
+from blackbox.problem import make_problem, make_random, measure_violation
+from blackbox.types import Array, Ask, Problem, RandomStream, Run, Stop, Told
+
+REPLAY_LIMIT = 1 << 26
+"""Bytes of told values and gradients kept for pickling; past them a run is not picklable."""
+
+
+class Optimizer:
+    """Ask for a batch of points, tell their values, until the run stops.
+
+    Parameters
+    ----------
+    method
+        A name of `blackbox.ALGORITHMS`, or ``"auto"``.
+    x0
+        The start, (n,), or several, (k, n), where the method takes them. None: drawn in `bounds`.
+    bounds, constraints
+        As `minimize` takes them.
+    gradients
+        Whether you will tell gradients where `wants_gradients` says so; else methods that need
+        them ask for finite differences.
+    budget
+        Evaluations after which the run stops; None: when the method stops by itself, if it does.
+    seed
+        An int, a numpy `Generator` or a `RandomState`; None for a fresh one.
+    **options
+        The method's options.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments that make no sense; they are named.
+
+    Examples
+    --------
+    >>> from blackbox import Optimizer
+    >>> with Optimizer("cma", [0.0, 0.0], bounds=(-5, 5), seed=0) as opt:
+    ...     while not opt.stopped:
+    ...         X = opt.ask()
+    ...         opt.tell(((X - 1) ** 2).sum(axis=1))
+    >>> bool(opt.best_value < 1e-8)
+    True
+    """
+
+    def __init__(
+        self,
+        method: str = "auto",
+        x0: ArrayLike | None = None,
+        *,
+        bounds: Any = None,
+        constraints: Any = (),
+        gradients: bool = False,
+        budget: int | None = None,
+        seed: int | RandomStream | None = None,
+        **options: Any,
+    ) -> None:
+        limits = Budget(budget)
+        problem = make_problem(
+            x0, bounds, constraints, gradients="joint" if gradients else "none", budget=budget
+        )
+        row, _, _ = choose_method(method, problem, options, None)
+        self.method = row.name
+        rng, _ = make_random(seed)
+        self._recipe = (row.name, problem, limits, copy.deepcopy(rng), options)
+        self._told: list[tuple[Array, Array | None]] = []
+        self._begin(problem, limits, rng, options)
+
+    def _begin(
+        self, problem: Problem, limits: Budget, rng: RandomStream, options: dict[str, Any]
+    ) -> None:
+        _, algorithm, _ = choose_method(self.method, problem, options, None)
+        self.history = History(measure_violation(problem.constraints))
+        self._problem, self._limits = problem, limits
+        self._kept = 0
+        self._stop: Stop | None = None
+        self._cut = False
+        self._pending: Ask | None = None
+        self._run: Run = algorithm.run(problem, rng)
+        self._advance(None)
+
+    def ask(self) -> Array:
+        """Return the points to evaluate, (k, n): a copy; the same ones until they are told.
+
+        Raises
+        ------
+        RuntimeError
+            If the run has stopped.
+        """
+        if self._pending is None:
+            raise RuntimeError(f"nothing left to ask: the run stopped ({self.reason})")
+        return self._pending.points.copy()
+
+    def tell(self, values: ArrayLike, gradients: ArrayLike | None = None) -> None:
+        """Tell the values of the asked points, in order.
+
+        Parameters
+        ----------
+        values
+            Shape (k,); NaN and inf are failed evaluations and count as the worst.
+        gradients
+            Shape (k, n), where `wants_gradients` is true.
+
+        Raises
+        ------
+        RuntimeError
+            If the run has stopped.
+        TypeError, ValueError
+            If shapes or types are wrong, or a value is -inf; nothing has changed then.
+        """
+        if self._pending is None:
+            raise RuntimeError(f"nothing left to tell: the run stopped ({self.reason})")
+        told = Told(
+            _check_values(values, len(self._pending.points)),
+            self._check_gradients(gradients, self._pending),
+        )
+        self._keep(told)
+        self._take(told)
+
+    def _take(self, told: Told) -> None:
+        ask = self._pending
+        assert ask is not None
+        self.history.record(
+            ask.points,
+            told.values,
+            gradients=0 if told.gradients is None else len(told.values),
+            stencil=ask.stencil,
+        )
+        try:
+            if self._cut:
+                raise Halt(self._limits.spent())
+            self._limits.check(self.history)
+            self._advance(told)
+        except Halt as halt:
+            self._end(halt.stop)
+
+    def _advance(self, told: Told | None) -> None:
+        """Run the method to its next batch; cut that to the budget."""
+        try:
+            with np.errstate(all="ignore"):
+                ask = next(self._run) if told is None else self._run.send(told)
+        except StopIteration as end:
+            self._end(end.value)
+            return
+        if not np.isfinite(ask.points).all():
+            self._end(Stop("the method proposed a point that is not finite", False, 4))
+            return
+        left = self._limits.left(self.history)
+        self._cut = len(ask.points) > left
+        self._pending = ask._replace(points=ask.points[: int(left)]) if self._cut else ask
+
+    def _end(self, stop: Stop) -> None:
+        self._stop, self._pending = stop, None
+        self._run.close()
+
+    def _check_gradients(self, gradients: ArrayLike | None, ask: Ask) -> Array | None:
+        if not ask.gradients:
+            if gradients is not None:
+                raise ValueError("gradients were told, but not asked for (see wants_gradients)")
+            return None
+        if gradients is None:
+            raise ValueError(
+                f"gradients of shape {ask.points.shape} were asked for (wants_gradients); tell "
+                "them too, or make the Optimizer with gradients=False"
+            )
+        told = np.array(gradients, dtype=float)
+        if told.shape != ask.points.shape:
+            raise ValueError(f"gradients have shape {told.shape}; asked for {ask.points.shape}")
+        return told
+
+    def _keep(self, told: Told) -> None:
+        self._kept += told.values.nbytes + (0 if told.gradients is None else told.gradients.nbytes)
+        if self._kept <= REPLAY_LIMIT:
+            self._told.append((told.values, told.gradients))
+        else:
+            self._told.clear()
+
+    @property
+    def wants_gradients(self) -> bool:
+        """Whether the batch that `ask` gives wants gradients beside the values."""
+        return self._pending is not None and self._pending.gradients
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the run is over."""
+        return self._pending is None
+
+    @property
+    def reason(self) -> str | None:
+        """Why the run stopped; None while it goes on."""
+        return None if self._stop is None else self._stop.reason
+
+    @property
+    def success(self) -> bool:
+        """Whether the method's own criterion was met, with a finite value seen."""
+        return self._stop is not None and self._stop.success and np.isfinite(self.best_value)
+
+    @property
+    def best_x(self) -> Array | None:
+        """The best point told, (n,); None before the first."""
+        return None if self.history.best_x is None else self.history.best_x.copy()
+
+    @property
+    def best_value(self) -> float:
+        """The best value told; inf before the first finite one."""
+        return self.history.best_value
+
+    @property
+    def evaluations(self) -> int:
+        """Values told so far, those of finite differences included."""
+        return self.history.evaluation_count
+
+    def close(self) -> None:
+        """End the run; a solver parked in a thread is unwound."""
+        if self._stop is None:
+            self._end(Stop("closed by the caller", success=False, status=-1))
+
+    def __enter__(self) -> "Optimizer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The recipe and the told values; replaying them restores the run."""
+        if self._kept > REPLAY_LIMIT:
+            raise ValueError(
+                f"this run was told {self._kept >> 20} MiB, more than the {REPLAY_LIMIT >> 20} "
+                "that are kept for a replay; it can't be pickled any more"
+            )
+        return {"recipe": self._recipe, "told": self._told, "closed": self._closed()}
+
+    def _closed(self) -> bool:
+        return self._stop is not None and self._stop.status == -1
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._recipe, told = state["recipe"], state["told"]
+        self.method, problem, limits, rng, options = self._recipe
+        self._told = []
+        self._begin(problem, limits, copy.deepcopy(rng), options)
+        for values, gradients in told:
+            self.tell(values, gradients)
+        if state["closed"]:
+            self.close()
+
+    def __repr__(self) -> str:
+        state = f"stopped: {self.reason}" if self.stopped else "running"
+        return (
+            f"<Optimizer {self.method!r}: best {self.best_value:g} after {self.evaluations} "
+            f"evaluations, {state}>"
+        )
+
+
+def _check_values(values: ArrayLike, k: int) -> Array:
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"values must be real numbers, shape ({k},); got {array.dtype}")
+    if array.shape != (k,):
+        raise ValueError(f"asked {k} points, told values of shape {array.shape}; tell ({k},)")
+    if np.isneginf(array).any():
+        raise ValueError("a value is -inf, so nothing could ever be better; tell NaN for a failure")
+    array = array.astype(float)
+    return np.where(np.isfinite(array), array, np.inf)

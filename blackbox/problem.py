@@ -1,0 +1,223 @@
+"""From a user's start and bounds to a checked `Problem`, before anything is evaluated."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from numbers import Integral
+from typing import Any, Literal
+
+import numpy as np
+from scipy.optimize import Bounds, OptimizeWarning
+
+from blackbox.types import Array, Callback, Problem, RandomStream, Scheme
+
+
+def make_problem(
+    x0: Any,
+    bounds: Any,
+    constraints: Any = (),
+    *,
+    fun: Any = None,
+    gradients: Literal["none", "joint", "separate"] = "none",
+    scheme: Scheme | None = None,
+    budget: int | None = None,
+    callback: Callback | None = None,
+) -> Problem:
+    """Check what the user gave and return the `Problem`.
+
+    Parameters
+    ----------
+    x0, bounds, constraints
+        As `minimize` takes them.
+    fun
+        The objective, for what it says of itself: ``n``, ``dtype``, ``blocks``.
+    gradients, scheme, budget, callback
+        See `Problem`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        That name the argument, before anything is evaluated.
+    """
+    starts = None if x0 is None else check_starts(x0)
+    n = getattr(fun, "n", None) if starts is None else starts.shape[1]
+    lower, upper = check_bounds(bounds, n)
+    expected = getattr(fun, "n", None)
+    if isinstance(expected, int) and expected != len(lower):
+        raise ValueError(
+            f"x0 (or bounds) has {len(lower)} coordinates, but the objective takes {expected}"
+        )
+    if isinstance(constraints, dict) or not isinstance(constraints, Sequence):
+        constraints = (constraints,)
+    return Problem(
+        lower,
+        upper,
+        np.empty((0, len(lower))) if starts is None else clip_starts(starts, lower, upper),
+        constraints=tuple(constraints),
+        gradients=gradients,
+        scheme=scheme,
+        blocks=tuple(getattr(fun, "blocks", ())),
+        dtype=np.dtype(getattr(fun, "dtype", np.float64)),
+        budget=budget,
+        callback=callback,
+    )
+
+
+def check_bounds(bounds: Any, n: int | None) -> tuple[Array, Array]:
+    """Return lower and upper bounds, each (n,), infinite where there is none.
+
+    Parameters
+    ----------
+    bounds
+        None, a `scipy.optimize.Bounds`, a sequence of ``(min, max)`` pairs (None or infinite for
+        no bound), or one pair of numbers for all coordinates.
+    n
+        The dimension where the start gives it.
+
+    Raises
+    ------
+    ValueError
+        If bounds are crossed, NaN or of the wrong number, or the dimension is nowhere given.
+    """
+    if bounds is None:
+        if n is None:
+            raise ValueError("x0 and bounds are both missing; give a start, or bounds to draw in")
+        return np.full(n, -np.inf), np.full(n, np.inf)
+    if isinstance(bounds, Bounds):
+        lower = np.atleast_1d(np.asarray(bounds.lb, dtype=float))
+        upper = np.atleast_1d(np.asarray(bounds.ub, dtype=float))
+        size = n if n is not None else max(len(lower), len(upper))
+        lower, upper = (np.full(size, b[0]) if len(b) == 1 else b for b in (lower, upper))
+    else:
+        lower, upper = _pairs(bounds, n)
+    for name, side in (("lower", lower), ("upper", upper)):
+        if n is not None and len(side) != n:
+            raise ValueError(f"bounds has {len(side)} {name} bounds, but x0 has {n} coordinates")
+        if np.isnan(side).any():
+            where = np.flatnonzero(np.isnan(side))[:5].tolist()
+            raise ValueError(
+                f"bounds: the {name} bound is NaN at coordinates {where}; use None or inf for "
+                "no bound"
+            )
+    if (lower > upper).any():
+        i = int(np.flatnonzero(lower > upper)[0])
+        raise ValueError(
+            f"bounds are crossed at coordinate {i}: {lower[i]:g} > {upper[i]:g}; give (min, max)"
+        )
+    if np.isposinf(lower).any() or np.isneginf(upper).any():
+        raise ValueError("bounds: a lower bound of +inf or an upper of -inf leaves no point")
+    return lower.astype(float), upper.astype(float)
+
+
+def _pairs(bounds: Any, n: int | None) -> tuple[Array, Array]:
+    try:
+        rows = list(bounds)
+    except TypeError:
+        raise TypeError(
+            f"bounds must be pairs (min, max) or a Bounds; got {bounds!r:.60}"
+        ) from None
+    if len(rows) == 2 and all(row is None or np.ndim(row) == 0 for row in rows):
+        if n is None:
+            raise ValueError(
+                f"bounds={tuple(rows)!r} holds for all coordinates, but x0, which says how many "
+                "there are, is missing; give x0, or one pair per coordinate"
+            )
+        rows = [tuple(rows)] * n
+    if not all(isinstance(row, (Sequence, np.ndarray)) and len(row) == 2 for row in rows):
+        raise ValueError(
+            f"bounds must be one (min, max) pair per coordinate, or one pair for all; got "
+            f"{bounds!r:.80}"
+        )
+    if not rows:
+        raise ValueError("bounds is empty; there is nothing to optimize")
+    try:
+        lower = np.array([-np.inf if low is None else low for low, _ in rows], dtype=float)
+        upper = np.array([np.inf if high is None else high for _, high in rows], dtype=float)
+    except (TypeError, ValueError):
+        raise TypeError(f"bounds must be numbers or None; got {bounds!r:.80}") from None
+    return lower, upper
+
+
+def check_starts(x0: Any) -> Array:
+    """Return the starts as (k0, n) float64.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `x0` is empty, not finite, not numeric or has more than two axes.
+    """
+    try:
+        array = np.asarray(x0)
+        if array.dtype.kind not in "fiub":
+            raise TypeError
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"x0 must be an array of real numbers, (n,) or several starts (k, n); got {x0!r:.80}"
+        ) from None
+    starts = np.atleast_2d(array.astype(float))
+    if starts.ndim > 2:
+        raise ValueError(f"x0 has shape {array.shape}; give one start (n,) or several, (k, n)")
+    if starts.size == 0:
+        raise ValueError(f"x0 is empty (shape {array.shape}); there is nothing to optimize")
+    if not np.isfinite(starts).all():
+        where = np.argwhere(~np.isfinite(starts))[0]
+        raise ValueError(
+            f"x0 is not finite at coordinate {int(where[1])} ({starts[tuple(where)]}); "
+            "start from finite numbers"
+        )
+    return starts
+
+
+def clip_starts(starts: Array, lower: Array, upper: Array) -> Array:
+    """Move starts into the bounds, with scipy's warning where that changes one."""
+    clipped = np.clip(starts, lower, upper)
+    if not np.array_equal(clipped, starts):
+        warnings.warn(
+            "Initial guess is not within the specified bounds: x0 was clipped to them",
+            OptimizeWarning,
+            stacklevel=4,
+        )
+    return clipped
+
+
+def make_random(seed: Any) -> tuple[RandomStream, int | RandomStream]:
+    """Return a run's random stream, and the seed that makes it again.
+
+    Parameters
+    ----------
+    seed
+        An int from 0; None for a fresh one; or a `Generator` or `RandomState`, used as it is.
+    """
+    if isinstance(seed, (np.random.Generator, np.random.RandomState)):
+        return seed, seed
+    if seed is None:
+        # 63 bits: as good as fresh, and short enough to be written down.
+        seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> np.uint64(1))
+    if isinstance(seed, bool) or not isinstance(seed, Integral):
+        raise TypeError(f"seed is an int, a numpy Generator or a RandomState; got {seed!r}")
+    if seed < 0:
+        raise ValueError(f"seed must not be negative; got {seed!r}")
+    return np.random.default_rng(int(seed)), int(seed)
+
+
+def measure_violation(constraints: tuple[Any, ...]) -> Callable[[Array], float] | None:
+    """Return a function of a point, (n,): by how much it breaks the constraints, 0 if it does not.
+
+    Constraints are scipy's: dicts, `LinearConstraint`, `NonlinearConstraint`.
+    """
+    if not constraints:
+        return None
+
+    def violation(x: Array) -> float:
+        worst = 0.0
+        for constraint in constraints:
+            if isinstance(constraint, dict):
+                told = np.atleast_1d(constraint["fun"](x.copy(), *constraint.get("args", ())))
+                broken = np.abs(told) if constraint["type"].lower() == "eq" else -told
+            else:
+                told = constraint.A @ x if hasattr(constraint, "A") else constraint.fun(x.copy())
+                told = np.atleast_1d(told)
+                broken = np.maximum(constraint.lb - told, told - constraint.ub)
+            worst = max(worst, float(np.max(broken, initial=0.0)))
+        return worst if np.isfinite(worst) else np.inf
+
+    return violation
