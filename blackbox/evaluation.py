@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from blackbox.budget import Budget, Halt
-from blackbox.history import History
+from blackbox.history import History, all_finite
 from blackbox.types import Array, Ask, Callback, Scheme, Stop, Told
 from blackbox.workers import Map
 
@@ -72,7 +72,6 @@ class Objective:
         self._gradient: Callable[..., Any] | None = None
         self._own: Callable[[Array], tuple[Any, Any]] | None = None
         self._read_jac(jac)
-        self._checked = False
 
     def _read_jac(self, jac: Jac) -> None:
         if jac is None:
@@ -106,74 +105,75 @@ class Objective:
     def values_and_gradients(self, points: Array, out: Array) -> Array:
         """Fill `out` and return the gradients, (k, n). For joint gradients only."""
         if self._own is not None or self.batched:
-            call = self._own or self._fun
-            args = () if self._own is not None else self._args
-            pair = self._guard(lambda: _pair(call(points.copy(), *args)))
-            if pair is None:
+            told = self._call(self._own or self._fun, points.copy())
+            if told is _FAILED:
                 return np.full(points.shape, np.nan)
-            out[:] = _vector(pair[0], len(points))
-            return _gradients(pair[1], points.shape)
+            values, slopes = _pair(told)
+            out[:] = _vector(values, len(points))
+            return _gradients(slopes, points.shape)
         gradients = np.full(points.shape, np.nan)
         for i, x in enumerate(points.copy()):
-            pair = self._guard(lambda x=x: _pair(self._fun(x, *self._args)))  # type: ignore[misc]
-            if pair is not None:
-                out[i] = _scalar(pair[0])
-                gradients[i] = _gradients(pair[1], x.shape)
+            told = self._call(self._fun, x)
+            if told is not _FAILED:
+                value, slope = _pair(told)
+                out[i], gradients[i] = _scalar(value), _gradients(slope, x.shape)
         return gradients
 
     def gradients_alone(self, points: Array) -> Array:
         """Gradients (k, n) at points whose values are known. For separate gradients only."""
-        gradient = self._gradient
-        assert gradient is not None
-        if self.batched:
-            told = self._guard(lambda: gradient(points.copy(), *self._args))
-            return _gradients(told, points.shape) if told is not None else points * np.nan
+        assert self._gradient is not None
         rows = np.full(points.shape, np.nan)
+        if self.batched:
+            told = self._call(self._gradient, points.copy())
+            return rows if told is _FAILED else _gradients(told, points.shape)
         for i, x in enumerate(points.copy()):
-            told = self._guard(lambda x=x: gradient(x, *self._args))  # type: ignore[misc]
-            if told is not None:
+            told = self._call(self._gradient, x)
+            if told is not _FAILED:
                 rows[i] = _gradients(told, x.shape)
         return rows
 
-    def _guard(self, call: Callable[[], Any]) -> Any:
+    def _call(self, function: Callable[..., Any], x: Array) -> Any:
+        """Call the user's function; `_FAILED` where it raises and that counts as a failure."""
         if not self._penalize:
-            return call()
+            return function(x, *self._args)
         try:
-            return call()
+            return function(x, *self._args)
         except Exception:
-            return None
+            return _FAILED
 
     def _one_by_one(self, points: Array, out: Array) -> None:
         fun, args = self._fun, self._args
-        if self._penalize:
+        if not self._penalize:
             for i, x in enumerate(points.copy()):
-                try:
-                    value = fun(x, *args)
-                except Exception:
-                    continue
-                out[i] = _scalar(value)
+                value = fun(x, *args)
+                out[i] = value if type(value) is float else _scalar(value)
             return
         for i, x in enumerate(points.copy()):
-            value = fun(x, *args)
-            out[i] = value if type(value) is float else _scalar(value)
-
-    def _mapped(self, points: Array, out: Array) -> None:
-        assert self._map is not None
-        call = _Call(self._fun, self._args, self._penalize)
-        for i, value in enumerate(self._map(call, list(points.copy()))):
+            value = self._call(fun, x)
             if value is not _FAILED:
                 out[i] = _scalar(value)
 
+    def _mapped(self, points: Array, out: Array) -> None:
+        assert self._map is not None
+        call = _RemoteCall(self._fun, self._args, self._penalize)
+        for i, value in enumerate(self._map(call, list(points.copy()))):
+            if not isinstance(value, _Failed):
+                out[i] = _scalar(value)
+
     def _whole(self, points: Array, out: Array) -> None:
-        told = self._guard(lambda: _vector(self._fun(points.copy(), *self._args), len(points)))
-        if told is not None:
-            out[:] = told
+        told = self._call(self._fun, points.copy())
+        if told is not _FAILED:
+            out[:] = _vector(told, len(points))
 
 
-_FAILED = "blackbox: this evaluation raised"
+class _Failed:
+    """Stands for the value of an evaluation that raised, also across processes."""
 
 
-class _Call:
+_FAILED = _Failed()
+
+
+class _RemoteCall:
     """A picklable call of the objective, for workers."""
 
     def __init__(self, fun: Callable[..., Any], args: tuple[Any, ...], penalize: bool) -> None:
@@ -227,7 +227,7 @@ def _vector(values: Any, k: int) -> Array:
             f"the batched objective returned shape {array.shape} for {k} points; it must return "
             f"shape ({k},)"
         )
-    return array.astype(float)
+    return array if array.dtype == np.float64 else array.astype(float)
 
 
 def _pair(told: Any) -> tuple[Any, Any]:
@@ -274,6 +274,8 @@ class Evaluator:
         self._callback = None if callback is None else as_intermediate(callback)
         self._watch = watch
         self._last: tuple[Array, Array] | None = None
+        # Solvers run with numpy's warnings off; the user's own code keeps the user's setting.
+        self._errstate = np.geterr()
 
     def __call__(self, ask: Ask) -> Told:
         """Evaluate a batch. Raises `Halt` when the run is over."""
@@ -283,7 +285,7 @@ class Evaluator:
         left = self._budget.left(self._history)
         if len(points) > left:
             points, cut = points[: int(left)], True
-        if not np.isfinite(points).all():
+        if not all_finite(points):
             raise Halt(
                 Stop(
                     "the method proposed a point that is not finite; the values or gradients it "
@@ -303,11 +305,12 @@ class Evaluator:
         joint = ask.gradients and objective.gradients == "joint"
         values, gradients = np.full(k, np.nan), None
         try:
-            if joint:
-                gradients = objective.values_and_gradients(points, values)
-            else:
-                objective.values(points, values)
-            if not values.min() > -math.inf:
+            with np.errstate(**self._errstate):
+                if joint:
+                    gradients = objective.values_and_gradients(points, values)
+                else:
+                    objective.values(points, values)
+            if not all_finite(values):
                 values = _settle(values)
         except BaseException:
             done = ~np.isnan(values)
@@ -329,7 +332,8 @@ class Evaluator:
         return Told(self._last[1], self._separate(ask.points))
 
     def _separate(self, points: Array) -> Array:
-        gradients = self._objective.gradients_alone(points)
+        with np.errstate(**self._errstate):
+            gradients = self._objective.gradients_alone(points)
         self._history.gradient_count += len(points)
         return gradients
 

@@ -14,6 +14,11 @@ IMPROVEMENTS_KEPT = 10_000
 """Improvements that a history holds; past that, every second of the older ones is dropped."""
 
 
+def all_finite(array: Array) -> bool:
+    """Whether every element is finite; where the sum is, one pass over them is enough."""
+    return math.isfinite(np.add.reduce(array, axis=None)) or bool(np.isfinite(array).all())
+
+
 class Improvement(NamedTuple):
     """A new best value, and what had been spent when it came."""
 
@@ -90,11 +95,12 @@ class History:
         self.evaluation_count += k
 
     def _record_batch(self, points: Array, values: Array) -> None:
-        if not values.min() < self.best_value:
+        # Python floats beat array operations on batches of this size.
+        if len(values) > 64 and not values.min() < self.best_value:
             return
-        running = np.minimum.accumulate(np.concatenate([[self.best_value], values]))
-        for i in np.flatnonzero(running[1:] < running[:-1]):
-            self._improve(points[i], float(values[i]), int(i) + 1)
+        for i, value in enumerate(values.tolist()):
+            if value < self.best_value:
+                self._improve(points[i], value, i + 1)
 
     def _record_constrained(self, points: Array, values: Array) -> None:
         """Feasible beats infeasible, then the value decides, or the violation (Deb, 2000)."""
@@ -119,11 +125,10 @@ class History:
             self._improvements[:half] = self._improvements[:half:2]
 
     def _count_failures(self, values: Array) -> None:
-        finite = np.isfinite(values)
-        if finite.all():
+        if all_finite(values):
             self.failures_in_a_row = 0
             return
-        k, good = len(values), np.flatnonzero(finite)
+        k, good = len(values), np.flatnonzero(np.isfinite(values))
         self.failure_count += k - len(good)
         if len(good):
             self.failures_in_a_row = k - 1 - int(good[-1])

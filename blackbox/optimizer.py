@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from blackbox.budget import Budget, Halt
 from blackbox.choice import choose_method
-from blackbox.history import History
+from blackbox.history import History, all_finite
 from blackbox.problem import make_problem, make_random, measure_violation
 from blackbox.types import Array, Ask, Problem, RandomStream, Run, Stop, Told
 
@@ -87,7 +87,8 @@ class Optimizer:
         self._cut = False
         self._pending: Ask | None = None
         self._run: Run = algorithm.run(problem, rng)
-        self._advance(None)
+        with np.errstate(all="ignore"):
+            self._advance(None)
 
     def ask(self) -> Array:
         """Return the points to evaluate, (k, n): a copy; the same ones until they are told.
@@ -125,7 +126,8 @@ class Optimizer:
             self._check_gradients(gradients, self._pending),
         )
         self._keep(told)
-        self._take(told)
+        with np.errstate(all="ignore"):
+            self._take(told)
 
     def _take(self, told: Told) -> None:
         ask = self._pending
@@ -147,12 +149,11 @@ class Optimizer:
     def _advance(self, told: Told | None) -> None:
         """Run the method to its next batch; cut that to the budget."""
         try:
-            with np.errstate(all="ignore"):
-                ask = next(self._run) if told is None else self._run.send(told)
+            ask = next(self._run) if told is None else self._run.send(told)
         except StopIteration as end:
             self._end(end.value)
             return
-        if not np.isfinite(ask.points).all():
+        if not all_finite(ask.points):
             self._end(Stop("the method proposed a point that is not finite", False, 4))
             return
         left = self._limits.left(self.history)

@@ -1,5 +1,6 @@
 """From a user's start and bounds to a checked `Problem`, before anything is evaluated."""
 
+import secrets
 import warnings
 from collections.abc import Callable, Sequence
 from numbers import Integral
@@ -190,8 +191,7 @@ def make_random(seed: Any) -> tuple[RandomStream, int | RandomStream]:
     if isinstance(seed, (np.random.Generator, np.random.RandomState)):
         return seed, seed
     if seed is None:
-        # 63 bits: as good as fresh, and short enough to be written down.
-        seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> np.uint64(1))
+        seed = secrets.randbits(63)  # short enough to be written down
     if isinstance(seed, bool) or not isinstance(seed, Integral):
         raise TypeError(f"seed is an int, a numpy Generator or a RandomState; got {seed!r}")
     if seed < 0:

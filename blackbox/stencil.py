@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from blackbox.history import all_finite
 from blackbox.types import Array, Ask, Problem, Scheme, Told
 
 Asking = Generator[Ask, Told, Array]
@@ -99,7 +100,7 @@ def _star(points: Array, h: Array) -> Array:
 def _forward(problem: Problem, points: Array, values: Array, h: Array) -> Asking:
     told = yield Ask(_star(points, h), stencil=True)
     reached = told.values.reshape(h.shape)
-    if not np.isfinite(reached).all():
+    if not all_finite(reached):
         reached, h = yield from _mirror(problem, points, reached, h)
     return _ratio(reached - values[:, None], (points + h) - points)
 
@@ -139,7 +140,7 @@ def _central(problem: Problem, points: Array, values: Array, h: Array) -> Asking
     rise = np.where(
         central, told[..., 1] - told[..., 0], -3.0 * centre + 4 * told[..., 0] - told[..., 1]
     )
-    if np.isfinite(told).all():
+    if all_finite(told):
         return _ratio(rise, width)
     # Where one of the two failed, the other still gives a one-sided difference.
     good_first = np.isfinite(told[..., 0])
@@ -152,4 +153,4 @@ def _central(problem: Problem, points: Array, values: Array, h: Array) -> Asking
 def _ratio(rise: Array, run: Array) -> Array:
     with np.errstate(all="ignore"):
         slope = rise / run
-    return slope if np.isfinite(slope).all() else np.where(np.isfinite(slope), slope, 0.0)
+    return slope if all_finite(slope) else np.where(np.isfinite(slope), slope, 0.0)

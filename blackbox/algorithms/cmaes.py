@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from blackbox.history import all_finite
 from blackbox.types import Array, Ask, Problem, RandomStream, Run, Stop
 
 _CONVERGED = {"ftarget", "tolx", "tolfun", "tolfunhist", "tolfunrel", "tolxstagnation"}
@@ -74,7 +75,8 @@ class CMA:
                 # The library's transformation can miss a bound by a rounding error.
                 points = np.clip(points, problem.lower, problem.upper)
             values = (yield Ask(points)).values
-            if not (finite := np.isfinite(values)).all():
+            if not all_finite(values):
+                finite = np.isfinite(values)
                 # Ranks are all that matters; but inf - inf would poison the stopping rules.
                 worst = max(worst, np.max(values, where=finite, initial=-np.inf))
                 values = np.where(finite, values, worst + abs(worst) + 1)

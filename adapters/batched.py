@@ -1,0 +1,179 @@
+"""From candidates (k, n) to losses (k,): the plan, and why.
+
+What `torch.func.vmap` cannot do (buffers updated in the forward pass, random numbers, control flow
+that depends on data, operations without a batching rule) is listed in PyTorch's "UX limitations"
+of `torch.func`: some of it fails, some is silently wrong. So nothing is assumed of a model: two
+candidates go through both paths, and vmap is taken where losses and gradients agree and nothing
+else has changed.
+"""
+
+import warnings
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from adapters.bench import Bench, Noise
+from adapters.evaluators import Evaluator, Loop, Vmapped
+from adapters.flatten import Array
+
+Path = Literal["vmap", "loop"]
+Plan = Literal["auto", "vmap", "loop"]
+
+FEWEST = 4
+"""The smallest batch for vmap: its fixed cost is that of about four plain passes."""
+
+SCRATCH_ON_CPU = 4 * 2**20
+SCRATCH_ELSEWHERE = 256 * 2**20
+"""Bytes of weights and activations in one chunk (gradients take about three times as many). A
+processor should find them in its caches: fresh memory costs more than the saved calls bring."""
+
+FEWEST_ON_CPU = 16
+"""On a processor vmap pays where so many candidates fit a chunk. A pass that needs more memory is
+busy with arithmetic, not with calls, and arithmetic does not get faster in batches."""
+
+
+class Planned(NamedTuple):
+    """How batches are evaluated, and why."""
+
+    loop: Loop
+    batch: Evaluator
+    path: Path
+    differentiable: bool
+    reason: str
+
+    def evaluator(self, k: int) -> Evaluator:
+        """Return what evaluates a batch of k."""
+        return self.batch if k >= FEWEST else self.loop
+
+
+def make_plan(bench: Bench, start: Array, wanted: Plan) -> Planned:
+    """Try the loss at ``start`` and near it, and choose how batches are evaluated.
+
+    Raises
+    ------
+    TypeError
+        The loss is not one real number.
+    ValueError
+        ``wanted`` is ``"vmap"``, and it cannot be.
+    """
+    near = start + 0.01 * np.random.default_rng(0).standard_normal(start.shape)
+    points = torch.from_numpy(np.stack([start, near]))
+    loop, batch, reason = Loop(bench), None, "asked for"
+    noise = Noise(bench.device)
+    with noise.replayed():
+        values = _first_values(bench, loop, points)
+        if noise.advanced():
+            bench.noise = noise
+            values = loop.values(points)
+        gradients, why_not = _first_gradients(bench, loop, points)
+        if wanted != "loop":
+            batch, reason = _try_vmap(bench, points, values, gradients, forced=wanted == "vmap")
+    if batch is None and wanted == "vmap":
+        raise ValueError(f"plan='vmap' is not possible: {reason}; use plan='auto' or 'loop'")
+    if bench.noise is not None:
+        reason += "; random numbers: every evaluation draws the same"
+    if gradients is None:
+        reason += f"; no gradients: {why_not}"
+    path: Path = "loop" if batch is None else "vmap"
+    return Planned(loop, batch or loop, path, gradients is not None, reason)
+
+
+def _first_values(bench: Bench, loop: Loop, points: Tensor) -> Array:
+    try:
+        return loop.values(points)
+    except RuntimeError as error:
+        # A loss that differentiates inside itself needs autograd for its value, too.
+        bench.graph = True
+        try:
+            return loop.values(points)
+        except Exception:
+            raise error from None
+
+
+def _first_gradients(bench: Bench, loop: Loop, points: Tensor) -> tuple[Array | None, str]:
+    """Return gradients, or why there are none."""
+    nothing = None, "the loss does not depend differentiably on the weights"
+    try:
+        with bench.attempt(), torch.enable_grad():
+            loss = bench.module()
+            if not (isinstance(loss, Tensor) and loss.requires_grad):
+                return nothing
+            slopes = torch.autograd.grad(loss, bench.weights, allow_unused=True)
+            if all(slope is None for slope in slopes):
+                return nothing
+        return loop.gradients(points)[1], ""
+    except Exception as error:
+        return None, _short(error)
+
+
+def _try_vmap(
+    bench: Bench, points: Tensor, values: Array, gradients: Array | None, forced: bool
+) -> tuple[Vmapped | None, str]:
+    """Return what evaluates by vmap, or None; and the reason."""
+    size, on_cpu = _footprint(bench), bench.device.type == "cpu"
+    chunk = max(1, (SCRATCH_ON_CPU if on_cpu else SCRATCH_ELSEWHERE) // size)
+    if on_cpu and chunk < FEWEST_ON_CPU and not forced:
+        return None, f"one pass works on {size / 2**20:.1f} MiB, so batches would not be faster"
+    batch = Vmapped(bench, chunk)
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            with bench.attempt(), bench.mode():
+                batch.losses(bench.vector.tensors(points))
+                changed = bench.changed()
+            agree = _agree(batch.values(points), values, bench)
+            if gradients is not None and agree:
+                agree = _agree(batch.gradients(points)[1], gradients, bench)
+    except Exception as error:
+        return None, f"vmap failed: {_short(error)}"
+    slow = [w.message for w in caught if "batching rule" in str(w.message)]
+    if slow:
+        return None, f"vmap would loop inside: {_short(slow[0])}"
+    if changed:
+        return None, f"a pass changes {changed}, which candidates would share under vmap"
+    if not agree:
+        return None, "vmap gave other losses or gradients than the loop"
+    return batch, f"vmap agrees with the loop; chunks of {chunk}"
+
+
+def _agree(got: Array, expected: Array, bench: Bench) -> bool:
+    """Whether results differ by rounding alone: by half the digits of the largest in a row."""
+    tolerance = torch.finfo(bench.vector.precision).eps ** 0.5
+    finite = np.where(np.isfinite(expected), np.abs(expected), 0.0)
+    scale = finite.reshape(len(finite), -1).max(axis=1).reshape(-1, *[1] * (expected.ndim - 1))
+    with np.errstate(invalid="ignore"):
+        close = np.abs(got - expected) <= tolerance * (scale + tolerance)
+    same = (got == expected) | (np.isnan(got) & np.isnan(expected))
+    return bool((close | same).all())
+
+
+class _Allocations(TorchFunctionMode):
+    """Counts the bytes of the tensors that torch's functions return."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, Tensor):
+            self.bytes += result.numel() * result.element_size()
+        return result
+
+
+def _footprint(bench: Bench) -> int:
+    """Return the bytes of one candidate's weights and of all that a pass computes from them."""
+    weights = sum(weight.numel() * weight.element_size() for weight in bench.weights)
+    with bench.attempt(), bench.mode(), _Allocations() as activations:
+        bench.module()
+    return weights + activations.bytes
+
+
+def _short(error: object, most: int = 160) -> str:
+    """Return the first sentence of an error's or warning's text."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    sentence = text.split(". ")[0].rstrip(".")
+    return sentence if len(sentence) <= most else sentence[: most - 3] + "..."

@@ -1,0 +1,239 @@
+"""The command line: ``experiments reproduce``, ``compare``, ``list``, ``speed``.
+
+Exit codes: 0 done; 1 a check or the work failed; 2 the command makes no sense; 130 stopped by
+Ctrl-C. Only what a command needs is imported, so that ``--help`` answers at once.
+"""
+
+import argparse
+import difflib
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+ABOUT = "Compare optimization methods: same starts, equal budgets, honest pictures."
+EXAMPLES = """\
+examples:
+  experiments list                                     what there is
+  experiments reproduce                                the article: figures and table
+  experiments compare article --methods slsqp,cma      two methods, ten seeds
+  experiments compare article --budget 500 --out cmp   all methods; figure and JSON, too
+  experiments speed --quick                            how fast, beside the libraries
+
+exit codes: 0 done, 1 a check failed, 2 the command makes no sense, 130 stopped by Ctrl-C
+"""
+
+
+class UsageError(Exception):
+    """The command makes no sense; the text says why, in a sentence."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}\nTry `{self.prog} --help`.")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _run(given)
+    except UsageError as error:
+        print(f"experiments: {error}", file=sys.stderr)
+        return USAGE
+    except BrokenPipeError:  # `experiments list | head`
+        sys.stderr.close()
+        return OK
+    except OSError as error:
+        print(f"experiments: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("experiments: stopped", file=sys.stderr)
+        return INTERRUPTED
+    except SystemExit as stop:  # argparse, after --help
+        return int(stop.code or OK)
+
+
+def _run(given: list[str]) -> int:
+    parser = _parser()
+    if not given:
+        parser.print_help(sys.stderr)
+        return USAGE
+    if given == ["--version"]:
+        from blackbox import __version__
+
+        print(__version__)
+        return OK
+    _check_command(given[0])
+    options = parser.parse_args(given)
+    command: Callable[[argparse.Namespace], int] = options.run
+    return command(options)
+
+
+def _check_command(word: str) -> None:
+    if word.startswith("-") or word in _COMMANDS:
+        return
+    close = difflib.get_close_matches(word, _COMMANDS, n=1, cutoff=0.4)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    raise UsageError(f"there is no command {word!r}{hint}; there are: {', '.join(_COMMANDS)}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="experiments",
+        description=ABOUT,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="store_true", help="show the version and exit")
+    commands = parser.add_subparsers(metavar="COMMAND", title="commands", required=True)
+    for name, (add, run) in _COMMANDS.items():
+        about, _, examples = (add.__doc__ or "").partition("\n\n")
+        sub = commands.add_parser(
+            name,
+            help=about[0].lower() + about[1:].rstrip("."),
+            description=about,
+            epilog=_dedent(examples),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        add(sub)
+        sub.add_argument("--json", action="store_true", help="print JSON on stdout, nothing else")
+        sub.set_defaults(run=run)
+    return parser
+
+
+def _dedent(text: str) -> str:
+    return "\n".join(line.removeprefix("    ") for line in text.rstrip().splitlines())
+
+
+def _reproduce(parser: argparse.ArgumentParser) -> None:
+    """Run the article's experiment and hold it against what was published.
+
+    Writes the article's figure, honest ones by cost, a table and JSON. Exit code 1 where a loss
+    that its seed determines does not come back.
+
+    examples:
+      experiments reproduce
+      experiments reproduce --seeds 20 --out /tmp/article
+      experiments reproduce --json | jq .checks
+    """
+    parser.add_argument(
+        "--out", type=Path, default=Path("results/article"), metavar="DIR", help=_default("folder")
+    )
+    parser.add_argument(
+        "--seeds",
+        type=_count,
+        default=200,
+        metavar="N",
+        help=_default("seeds of CMA-ES, for its distribution"),
+    )
+
+
+def _list(parser: argparse.ArgumentParser) -> None:
+    """Show the problems and the methods, with what they can do.
+
+    examples:
+      experiments list
+      experiments list methods
+      experiments list problems --json
+    """
+    parser.add_argument("what", nargs="?", choices=("problems", "methods"), help="default: both")
+
+
+def _compare(parser: argparse.ArgumentParser) -> None:
+    """Run methods on problems over seeds: same starts, equal budgets.
+
+    Every run spends exactly the budget: a method that ends early begins again from the seed's next
+    start. Methods have their default options.
+
+    examples:
+      experiments compare article
+      experiments compare article --methods slsqp,cma,random --seeds 30 --budget 1000
+      experiments compare article --gradients --out results/mine
+    """
+    parser.add_argument("problems", nargs="+", metavar="PROBLEM", help="see `experiments list`")
+    parser.add_argument(
+        "--methods", type=_names, metavar="A,B", help="names with commas between (default: all)"
+    )
+    parser.add_argument(
+        "--seeds", type=_count, default=10, metavar="N", help=_default("how many, from 0")
+    )
+    parser.add_argument(
+        "--budget",
+        type=_count,
+        default=2000,
+        metavar="N",
+        help=_default("evaluations of each run, finite differences included"),
+    )
+    parser.add_argument(
+        "--gradients",
+        action="store_true",
+        help="let methods use the problem's own gradients, counted beside evaluations",
+    )
+    parser.add_argument(
+        "--no-restarts",
+        dest="restarts",
+        action="store_false",
+        help="a method that ends early stays ended",
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="write README.md, results.json, comparison.png here"
+    )
+
+
+def _speed(parser: argparse.ArgumentParser) -> None:
+    """Measure our speed beside the libraries called by hand.
+
+    Interleaved runs, medians, one torch thread. A missed goal is reported and is no failure.
+
+    examples:
+      experiments speed
+      experiments speed --quick --json
+    """
+    parser.add_argument(
+        "--out", type=Path, default=Path("results/speed"), metavar="DIR", help=_default("folder")
+    )
+    parser.add_argument("--quick", action="store_true", help="a quarter of the rounds")
+
+
+def _default(text: str) -> str:
+    return f"{text} (default: %(default)s)"
+
+
+def _count(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return value
+
+
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise argparse.ArgumentTypeError("no name given; see `experiments list`")
+    return names
+
+
+def _lazy(name: str) -> Callable[[argparse.Namespace], int]:
+    """A command of `experiments.commands`, imported when it is run."""
+
+    def run(options: argparse.Namespace) -> int:
+        from experiments import commands
+
+        command: Callable[[argparse.Namespace], int] = getattr(commands, name)
+        return command(options)
+
+    return run
+
+
+_COMMANDS: dict[str, tuple[Callable[[Any], None], Callable[[argparse.Namespace], int]]] = {
+    "reproduce": (_reproduce, _lazy("reproduce")),
+    "compare": (_compare, _lazy("compare")),
+    "list": (_list, _lazy("listing")),
+    "speed": (_speed, _lazy("speed")),
+}

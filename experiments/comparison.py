@@ -1,0 +1,365 @@
+"""Methods against each other: problems x methods x seeds, from the same starts, on equal budgets.
+
+A comparison is made of cells. `run_cell` is a pure function of a cell; what cells gave is summed up
+by a `Comparison`, which runs nothing.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments import problems
+from experiments.report import Column, Table, number, to_json
+
+if TYPE_CHECKING:
+    from experiments.plots import Band
+
+Array = NDArray[np.float64]
+
+CLOSE = 0.01
+"""A run counts as solved within this share of the optimum."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One thing to run: a method on a problem, from the start and with the stream of a seed.
+
+    Attributes
+    ----------
+    problem, method, seed
+        Names and seed.
+    budget
+        Evaluations, those of finite differences included.
+    restarts
+        Whether a method that ends early begins again from the seed's next start.
+    gradients
+        Whether the objective's own gradients may be used; they are counted beside evaluations.
+    """
+
+    problem: str
+    method: str
+    seed: int
+    budget: int
+    restarts: bool = True
+    gradients: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """What a cell gave.
+
+    Attributes
+    ----------
+    cell
+        What was run.
+    value, x
+        The best value and where.
+    evaluations, gradients, seconds
+        What it cost.
+    runs
+        Runs of the method: one, and each restart.
+    spent, best
+        At each improvement: evaluations spent so far, and the new best value.
+    message
+        Why the last run ended.
+    """
+
+    cell: Cell
+    value: float
+    x: Array
+    evaluations: int
+    gradients: int
+    seconds: float
+    runs: int
+    spent: Array
+    best: Array
+    message: str
+
+
+@dataclass
+class _Trace:
+    """Runs of one cell, put together."""
+
+    value: float = np.inf
+    x: Array = field(default_factory=lambda: np.empty(0))
+    evaluations: int = 0
+    gradients: int = 0
+    seconds: float = 0.0
+    runs: int = 0
+    spent: list[float] = field(default_factory=list)
+    best: list[float] = field(default_factory=list)
+    message: str = ""
+
+    def add(self, result: Any) -> None:
+        history = result.history
+        for spent, value in zip(history.evaluations, history.values, strict=True):
+            if value < self.value:
+                self.value, self.x = float(value), result.x
+                self.spent.append(self.evaluations + int(spent))
+                self.best.append(float(value))
+        self.evaluations += int(history.evaluation_count)
+        self.gradients += int(history.gradient_count)
+        self.seconds += float(result.seconds)
+        self.runs += 1
+        self.message = str(result.message)
+
+
+def run_cell(cell: Cell) -> Record:
+    """Run a cell. The same cell gives the same record, but for the seconds."""
+    from blackbox import minimize
+
+    problem = problems.find(cell.problem)
+    objective, trace = problem.make(), _Trace()
+    while trace.evaluations < cell.budget and (cell.restarts or trace.runs == 0):
+        result = minimize(
+            objective,
+            problem.start(cell.seed, trace.runs),
+            method=cell.method,
+            jac=None if cell.gradients else False,
+            bounds=problem.bounds,
+            budget=cell.budget - trace.evaluations,
+            # A stream of its own: the start was drawn from this seed as well.
+            seed=np.random.default_rng([cell.seed, trace.runs, 1]),
+        )
+        if not result.history.evaluation_count:
+            break
+        trace.add(result)
+    return Record(
+        cell=cell,
+        value=trace.value,
+        x=np.array(trace.x),
+        evaluations=trace.evaluations,
+        gradients=trace.gradients,
+        seconds=trace.seconds,
+        runs=trace.runs,
+        spent=np.array(trace.spent),
+        best=np.array(trace.best),
+        message=trace.message,
+    )
+
+
+def make_cells(
+    names: Sequence[str],
+    methods: Sequence[str],
+    seeds: int | Sequence[int],
+    budget: int,
+    *,
+    restarts: bool = True,
+    gradients: bool = False,
+) -> list[Cell]:
+    """Return the cells of a comparison, seed by seed so that an early end leaves equal shares.
+
+    Raises
+    ------
+    ValueError
+        For a problem or method that is not known; it names the nearest. For a budget or number of
+        seeds below 1.
+    """
+    from blackbox.algorithms import find
+
+    for name in names:
+        problems.find(name)
+    known = ["auto" if method == "auto" else find(method).name for method in methods]
+    if budget < 1:
+        raise ValueError(f"the budget is a number of evaluations, at least 1; got {budget}")
+    listed = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    if not listed or not names or not known:
+        raise ValueError("a comparison needs at least one problem, one method and one seed")
+    if any(seed < 0 for seed in listed):
+        raise ValueError(f"seeds are whole numbers from 0 on; got {min(listed)}")
+    return [
+        Cell(problem, method, seed, budget, restarts, gradients)
+        for seed, problem, method in product(
+            dict.fromkeys(listed), dict.fromkeys(names), dict.fromkeys(known)
+        )
+    ]
+
+
+def run_cells(cells: Sequence[Cell]) -> Iterator[Record]:
+    """Run cells one after the other."""
+    for cell in cells:
+        yield run_cell(cell)
+
+
+def compare(
+    names: Sequence[str],
+    methods: Sequence[str],
+    *,
+    seeds: int | Sequence[int] = 10,
+    budget: int = 2000,
+    restarts: bool = True,
+    gradients: bool = False,
+) -> "Comparison":
+    """Run methods on problems over seeds.
+
+    Parameters
+    ----------
+    names, methods
+        Problems of `experiments.problems.PROBLEMS`, methods of `blackbox.ALGORITHMS`.
+    seeds
+        The seeds, or how many, from 0.
+    budget
+        Evaluations of each run, those of finite differences included.
+    restarts
+        Whether a method that ends early begins again, from the seed's next start.
+    gradients
+        Whether methods may use the problem's own gradients.
+    """
+    cells = make_cells(names, methods, seeds, budget, restarts=restarts, gradients=gradients)
+    return Comparison(tuple(run_cells(cells)))
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What the cells of a comparison gave."""
+
+    records: tuple[Record, ...]
+
+    def groups(self) -> dict[tuple[str, str], list[Record]]:
+        """Return the records by problem and method, in the order in which they came."""
+        found: dict[tuple[str, str], list[Record]] = {}
+        for record in self.records:
+            found.setdefault((record.cell.problem, record.cell.method), []).append(record)
+        return found
+
+    def table(self) -> Table:
+        """Return a line a problem and method, the best median first."""
+        groups = self.groups()
+        several = len({problem for problem, _ in groups}) > 1
+        ordered = sorted(
+            groups.items(), key=lambda item: (item[0][0], np.median(_values(item[1])), item[0][1])
+        )
+        rows = []
+        for (problem, method), records in ordered:
+            line = _line(method, records, problems.find(problem).optimum)
+            rows.append([problem, *line] if several else line)
+        columns = [Column("problem", number=False)] if several else []
+        columns += [
+            Column("method", number=False),
+            *map(Column, ("median", "quartiles", "best")),
+            Column(f"within {CLOSE:.0%}"),
+            Column("evaluations"),
+            Column("gradients", extra=True),
+            Column("runs", extra=True),
+            Column("seconds", extra=True),
+        ]
+        return Table(self._title(), columns, rows, self._notes())
+
+    def plot(self, path: Path | str) -> None:
+        """Draw medians and interquartile bands of the best value so far."""
+        from experiments import plots
+
+        panels: dict[str, tuple[list[Band], float | None]] = {}
+        for (name, method), records in self.groups().items():
+            rows, _ = panels.setdefault(name, ([], problems.find(name).optimum))
+            rows.append(_band(method, records))
+        caption = f"{self._title()}; median and interquartile band"
+        plots.bands(panels, Path(path), caption=caption)
+
+    def summary(self) -> dict[str, Any]:
+        """Return everything, ready for JSON."""
+        lines = [
+            {"problem": name, "method": method}
+            | _statistics(records, problems.find(name).optimum)
+            for (name, method), records in self.groups().items()
+        ]
+        return {"methods": lines, "records": [_plain_record(r) for r in self.records]}
+
+    def to_json(self) -> str:
+        """Return everything as JSON text."""
+        return to_json(self.summary())
+
+    def _title(self) -> str:
+        cells = [record.cell for record in self.records]
+        names = ", ".join(dict.fromkeys(cell.problem for cell in cells))
+        seeds = len({cell.seed for cell in cells})
+        return (
+            f"{names}: {cells[0].budget:,} evaluations, {seeds} seed{'s' if seeds > 1 else ''}"
+            if cells
+            else "nothing was run"
+        )
+
+    def _notes(self) -> list[str]:
+        if not self.records:
+            return []
+        cell = self.records[0].cell
+        early = (
+            "One that ends early begins again from the seed's next start until the budget is spent."
+            if cell.restarts
+            else "One that ends early stays ended."
+        )
+        differences = (
+            "Methods use the problem's own gradients where they can, counted beside evaluations."
+            if cell.gradients
+            else "No gradients but finite differences, whose evaluations count."
+        )
+        return [
+            "Every method has the same starts, box and evaluations. " + early,
+            differences + " Columns are medians over seeds, but for best and within.",
+        ]
+
+
+def _values(records: Sequence[Record]) -> Array:
+    return np.array([record.value for record in records])
+
+
+def _statistics(records: Sequence[Record], optimum: float | None) -> dict[str, Any]:
+    values = _values(records)
+    low, middle, high = np.percentile(values, [25, 50, 75])
+    return {
+        "seeds": len(records),
+        "median": middle,
+        "quartiles": [low, high],
+        "best": values.min(),
+        "within": None if optimum is None else np.mean(values <= optimum + CLOSE * abs(optimum)),
+        "evaluations": np.median([r.evaluations for r in records]),
+        "gradients": np.median([r.gradients for r in records]),
+        "runs": np.median([r.runs for r in records]),
+        "seconds": np.median([r.seconds for r in records]),
+    }
+
+
+def _line(method: str, records: Sequence[Record], optimum: float | None) -> list[str]:
+    found = _statistics(records, optimum)
+    low, high = found["quartiles"]
+    within = "-" if found["within"] is None else f"{100 * found['within']:.0f} %"
+    return [
+        method,
+        number(found["median"]),
+        f"{number(low)} .. {number(high)}",
+        number(found["best"]),
+        within,
+        f"{found['evaluations']:,.0f}",
+        f"{found['gradients']:,.0f}",
+        f"{found['runs']:g}",
+        f"{found['seconds']:.2f}",
+    ]
+
+
+def _band(method: str, records: Sequence[Record]) -> "Band":
+    """Best so far of all seeds on one grid of evaluations."""
+    from experiments.plots import Band
+
+    end = max(record.cell.budget for record in records)
+    grid = np.unique(np.round(np.geomspace(1, end, 400)))
+    rows = np.full((len(records), len(grid)), np.nan)
+    for row, record in zip(rows, records, strict=True):
+        at = np.searchsorted(record.spent, grid, side="right") - 1
+        row[at >= 0] = record.best[at[at >= 0]]
+    begun = ~np.isnan(rows).any(axis=0)
+    low, middle, high = np.percentile(rows[:, begun], [25, 50, 75], axis=0)
+    return Band(method, method, grid[begun], low, middle, high)
+
+
+def _plain_record(record: Record) -> Mapping[str, Any]:
+    cell = asdict(record.cell)
+    rest = {
+        name: getattr(record, name)
+        for name in ("value", "x", "evaluations", "gradients", "seconds", "runs", "message")
+    }
+    return cell | rest | {"spent": record.spent, "best": record.best}
