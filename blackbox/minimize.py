@@ -12,8 +12,9 @@ from scipy.optimize import OptimizeResult
 from blackbox.blocking import Blocking, drive
 from blackbox.budget import Budget, Halt
 from blackbox.choice import choose_method
-from blackbox.evaluation import Evaluator, Jac, Objective, OnError
+from blackbox.evaluation import Evaluator
 from blackbox.history import History
+from blackbox.objective import Jac, Objective, OnError
 from blackbox.problem import make_problem, make_random, measure_violation
 from blackbox.progress import ProgressLine
 from blackbox.types import Algorithm, Callback, Problem, RandomStream, Stop
@@ -208,15 +209,19 @@ def _result(stop: Stop, problem: Problem, history: History, fields: dict[str, An
         x, value = history.best_x, history.best_value
     if x is None:
         x = problem.starts[0].copy() if len(problem.starts) else np.full(problem.n, np.nan)
+    solved = math.isfinite(value)
+    message = stop.reason
+    if stop.success and not solved:
+        message = "no evaluation gave a finite value; check the objective, the start and the bounds"
     return Result(
         x=np.array(x, dtype=float),
         fun=value,
         nfev=history.evaluation_count,
         njev=history.gradient_count,
         nit=extras.pop("nit", history.batch_count),
-        success=stop.success and math.isfinite(value),
+        success=stop.success and solved,
         status=stop.status,
-        message=stop.reason,
+        message=message,
         history=history,
         seconds=history.elapsed(),
         **fields,
