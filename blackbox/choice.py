@@ -89,7 +89,7 @@ def check_fit(row: Method, problem: Problem) -> None:
             f"method {row.name!r} needs finite bounds for every variable; coordinates "
             f"{unbounded[:5].tolist()} have none. Give bounds=(min, max)"
         )
-    if row.bounds == "required" and (problem.lower == problem.upper).any():
+    if not row.fixed_variables and (problem.lower == problem.upper).any():
         fixed = np.flatnonzero(problem.lower == problem.upper)[:5].tolist()
         raise ValueError(
             f"method {row.name!r} needs bounds with room between them; coordinates {fixed} are "

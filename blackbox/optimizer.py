@@ -1,7 +1,7 @@
 """One run of one method, driven from outside by `ask` and `tell`."""
 
 import copy
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,6 +14,16 @@ from blackbox.types import Array, Ask, Problem, RandomStream, Run, Stop, Told
 
 REPLAY_LIMIT = 1 << 26
 """Bytes of told values and gradients kept for pickling; past them a run is not picklable."""
+
+
+class _Recipe(NamedTuple):
+    """All that makes a run again, but for the values it is told."""
+
+    method: str
+    options: dict[str, Any]
+    problem: Problem
+    limits: Budget
+    rng: RandomStream
 
 
 class Optimizer:
@@ -69,19 +79,17 @@ class Optimizer:
         problem = make_problem(
             x0, bounds, constraints, gradients="joint" if gradients else "none", budget=budget
         )
-        row, _, _ = choose_method(method, problem, options, None)
-        self.method = row.name
         rng, _ = make_random(seed)
-        self._recipe = (row.name, problem, limits, copy.deepcopy(rng), options)
-        self._told: list[tuple[Array, Array | None]] = []
-        self._begin(problem, limits, rng, options)
+        self._recipe = _Recipe(method, options, problem, limits, copy.deepcopy(rng))
+        self._begin(rng)
 
-    def _begin(
-        self, problem: Problem, limits: Budget, rng: RandomStream, options: dict[str, Any]
-    ) -> None:
-        _, algorithm, _ = choose_method(self.method, problem, options, None)
+    def _begin(self, rng: RandomStream) -> None:
+        method, options, problem, limits, _ = self._recipe
+        row, algorithm, _ = choose_method(method, problem, options, None)
+        self.method = row.name
+        self._told: list[tuple[Array, Array | None]] = []
         self.history = History(measure_violation(problem.constraints))
-        self._problem, self._limits = problem, limits
+        self._limits = limits
         self._kept = 0
         self._stop: Stop | None = None
         self._cut = False
@@ -245,11 +253,9 @@ class Optimizer:
         return self._stop is not None and self._stop.status == -1
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._recipe, told = state["recipe"], state["told"]
-        self.method, problem, limits, rng, options = self._recipe
-        self._told = []
-        self._begin(problem, limits, copy.deepcopy(rng), options)
-        for values, gradients in told:
+        self._recipe = state["recipe"]
+        self._begin(copy.deepcopy(self._recipe.rng))
+        for values, gradients in state["told"]:
             self.tell(values, gradients)
         if state["closed"]:
             self.close()

@@ -62,6 +62,8 @@ class Method:
         What the conformance suite holds it to.
     constraints
         Whether it takes scipy's constraints.
+    fixed_variables
+        Whether a variable may be fixed by equal bounds.
     tolerates_failures
         Whether it still converges when a quarter of all evaluations fail at random.
     random
@@ -88,6 +90,7 @@ class Method:
     batch: str
     proof: Proof
     constraints: bool = False
+    fixed_variables: bool = False
     tolerates_failures: bool = False
     random: bool = True
     callback: Literal["solver", "batch"] = "batch"
@@ -148,6 +151,7 @@ _ROWS = [
         start="many",
         batch="the starts (k, n); without gradients their stencils",
         proof=Proof(1e-6, 10, 20_000, {"lr": 0.05}),
+        fixed_variables=True,
         random=False,
         default_budget=10_000,
         memory="two moments a start",
@@ -232,6 +236,7 @@ _ROWS = [
         batch="one point, then its stencil",
         proof=Proof(1e-6, 100, 2000, {"ftol": 1e-10, "maxiter": 1000}),
         constraints=True,
+        fixed_variables=True,
         random=False,
         callback="solver",
         tolerance_option="ftol",

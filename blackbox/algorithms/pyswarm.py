@@ -64,7 +64,7 @@ class PySwarm(Blocking):
             minstep=self.minstep,
             minfunc=self.minfunc,
             debug=self.debug,
-            seed=_generator(rng),
+            seed=np.random.default_rng(rng),  # a stream is used as it is
             patience=self.patience,
             init=self._first(problem, rng),
         )
@@ -84,10 +84,3 @@ class PySwarm(Blocking):
         starts = problem.starts[: self.swarmsize]
         x[: len(starts)] = starts
         return x
-
-
-def _generator(rng: RandomStream) -> np.random.Generator:
-    """pyswarm takes what `numpy.random.default_rng` takes: a Generator is used as it is."""
-    if isinstance(rng, np.random.RandomState):
-        return np.random.Generator(rng._bit_generator)
-    return rng

@@ -53,9 +53,7 @@ def _uniform(rng: RandomStream, k: int, n: int) -> Iterator[Array]:
 def _sobol(rng: RandomStream, k: int, n: int) -> Iterator[Array]:
     from scipy.stats import qmc
 
-    if isinstance(rng, np.random.RandomState):
-        rng = np.random.Generator(rng._bit_generator)
-    sequence = qmc.Sobol(n, rng=rng, bits=64)
+    sequence = qmc.Sobol(n, rng=np.random.default_rng(rng), bits=64)
     while True:
         # The sequence is balanced in powers of two only; drawing them keeps scipy from warning.
         block = sequence.random(1 << 10)
