@@ -22,8 +22,8 @@ from adapters.flatten import Array
 Path = Literal["vmap", "loop"]
 Plan = Literal["auto", "vmap", "loop"]
 
-FEWEST = 4
-"""The smallest batch for vmap: its fixed cost is that of about four plain passes."""
+FEWEST = 5
+"""The smallest batch for vmap: its fixed cost is that of four or five plain passes."""
 
 SCRATCH_ON_CPU = 4 * 2**20
 SCRATCH_ELSEWHERE = 256 * 2**20
@@ -98,7 +98,7 @@ def _first_gradients(bench: Bench, loop: Loop, points: Tensor) -> tuple[Array | 
     nothing = None, "the loss does not depend differentiably on the weights"
     try:
         with bench.attempt(), torch.enable_grad():
-            loss = bench.module()
+            loss = bench.loss()
             if not (isinstance(loss, Tensor) and loss.requires_grad):
                 return nothing
             slopes = torch.autograd.grad(loss, bench.weights, allow_unused=True)
@@ -122,13 +122,13 @@ def _try_vmap(
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             with bench.attempt(), bench.mode():
-                batch.losses(bench.vector.tensors(points))
+                batch.losses(bench.vector.stack(points))
                 changed = bench.changed()
             agree = _agree(batch.values(points), values, bench)
             if gradients is not None and agree:
                 agree = _agree(batch.gradients(points)[1], gradients, bench)
     except Exception as error:
-        return None, f"vmap failed: {_short(error)}"
+        return None, f"vmap failed: {_short(error).removeprefix('vmap: ')}"
     slow = [w.message for w in caught if "batching rule" in str(w.message)]
     if slow:
         return None, f"vmap would loop inside: {_short(slow[0])}"
@@ -136,7 +136,7 @@ def _try_vmap(
         return None, f"a pass changes {changed}, which candidates would share under vmap"
     if not agree:
         return None, "vmap gave other losses or gradients than the loop"
-    return batch, f"vmap agrees with the loop; chunks of {chunk}"
+    return batch, f"two candidates came out as one by one; chunks of {chunk}"
 
 
 def _agree(got: Array, expected: Array, bench: Bench) -> bool:
@@ -155,21 +155,21 @@ class _Allocations(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.bytes = 0
+        self.bytes: int = 0
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         if isinstance(result, Tensor):
-            self.bytes += result.numel() * result.element_size()
+            self.bytes += result.nbytes
         return result
 
 
 def _footprint(bench: Bench) -> int:
     """Return the bytes of one candidate's weights and of all that a pass computes from them."""
-    weights = sum(weight.numel() * weight.element_size() for weight in bench.weights)
+    weights = sum(weight.nbytes for weight in bench.weights)
     with bench.attempt(), bench.mode(), _Allocations() as activations:
-        bench.module()
-    return weights + activations.bytes
+        bench.loss()
+    return int(weights + activations.bytes)
 
 
 def _short(error: object, most: int = 160) -> str:

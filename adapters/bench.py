@@ -1,6 +1,6 @@
 """A private model in which candidates are tried, one after another, leaving no trace."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -19,18 +19,23 @@ class Bench:
 
     Parameters
     ----------
-    module
-        ``module()`` is the loss. Ours alone: its weights are overwritten.
-    model
-        The model inside ``module`` whose weights are searched.
+    model, closure
+        ``closure(model)`` is the loss. Both are ours alone where they are modules: weights are
+        overwritten.
     names
         The free parameters of ``model``; all others are taken out of autograd.
     """
 
-    def __init__(self, module: nn.Module, model: nn.Module, names: tuple[str, ...]) -> None:
-        self.module = module
+    def __init__(
+        self, model: nn.Module, closure: Callable[[Any], Any], names: tuple[str, ...]
+    ) -> None:
+        self.model = model
+        self.closure = closure
+        self.modules = nn.ModuleDict({"model": model})
+        if isinstance(closure, nn.Module):
+            self.modules["closure"] = closure
+        self.modules.requires_grad_(False)
         chosen = frozenset(names)
-        module.requires_grad_(False)
         self.vector = ParameterVector(model, lambda name, parameter: name in chosen)
         parameters = dict(model.named_parameters())
         self.weights = [parameters[name].requires_grad_() for name in self.vector.names]
@@ -38,10 +43,34 @@ class Bench:
         self.noise: Noise | None = None
         self.graph = False
         """Whether values need autograd too: losses that differentiate inside themselves."""
-        self._buffers = [(name, buffer, buffer.clone()) for name, buffer in module.named_buffers()]
+        self._buffers = [
+            (name, buffer, buffer.clone())
+            for name, buffer in self.modules.named_buffers()
+            if 0 not in buffer.stride()  # expanded: cannot be written at all
+        ]
+        self._look()
+
+    def _look(self) -> None:
+        """Note what each name in the modules refers to."""
         self._found = [
-            (m, [dict(d) for d in _dictionaries(m)]) for m in module.modules()
-        ]  # shallow: what each name refers to
+            (type(module).__name__, present, dict(present))
+            for module in self.modules.modules()
+            for present in (vars(module), module._parameters, module._buffers)
+            if isinstance(present, dict)  # scripted modules hold theirs in C++
+        ]
+        # The same memory outside autograd, which may then be written in any mode.
+        self._memory = [weight.detach() for weight in self.weights]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: v for name, v in vars(self).items() if name not in ("_found", "_memory")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._look()
+
+    def loss(self) -> Any:
+        """Return what the closure returns under the weights now in the model."""
+        return self.closure(self.model)
 
     def mode(self) -> AbstractContextManager[Any]:
         """Return the autograd mode in which values are computed."""
@@ -56,16 +85,15 @@ class Bench:
             finally:
                 self._put_back()
 
-    def write(self, stacked: list[Tensor], row: int) -> None:
-        """Write one row of stacked weights into the model, in place, as a training loop would."""
-        with torch.no_grad():
-            for weight, rows in zip(self.weights, stacked, strict=True):
-                weight.copy_(rows[row])
+    def write(self, parts: list[Tensor], row: int) -> None:
+        """Write one row of a batch, cut up, into the model, in place, as a training loop would."""
+        for memory, rows in zip(self._memory, parts, strict=True):
+            memory.copy_(rows[row])
 
     def places(self) -> list[list[tuple[nn.Module, str]]]:
         """Return, for each free parameter, where modules refer to it: several places if tied."""
         places: dict[int, list[tuple[nn.Module, str]]] = {id(w): [] for w in self.weights}
-        for module in self.module.modules():
+        for module in self.modules.modules():
             for name, parameter in module._parameters.items():
                 if id(parameter) in places:
                     places[id(parameter)].append((module, name))
@@ -73,23 +101,21 @@ class Bench:
 
     def changed(self) -> str | None:
         """Name a buffer or attribute that is not as it was found, or None."""
-        for module, found in self._found:
-            for now, then in zip(_dictionaries(module), found, strict=True):
-                if now is module._parameters:
-                    continue  # written by the evaluator
-                for name in now.keys() | then.keys():
-                    if now.get(name) is not then.get(name):
-                        return f"{type(module).__name__}.{name}"
+        for owner, now, then in self._found:
+            for name in now.keys() | then.keys():
+                if now.get(name) is not then.get(name):
+                    return f"{owner}.{name}"
         for name, buffer, pristine in self._buffers:
             if not torch.equal(buffer, pristine):
                 return name
         return None
 
     def _put_back(self) -> None:
-        for module, found in self._found:
-            for now, then in zip(_dictionaries(module), found, strict=True):
-                now.clear()
-                now.update(then)
+        for _, now, then in self._found:
+            now.update(then)
+            if len(now) > len(then):
+                for name in now.keys() - then.keys():
+                    del now[name]
         if self._buffers:
             with torch.no_grad():
                 for _, buffer, pristine in self._buffers:
@@ -132,9 +158,3 @@ def _set_states(device: torch.device, states: list[Tensor]) -> None:
     torch.set_rng_state(states[0])
     if device.type == "cuda":
         torch.cuda.set_rng_state(states[1], device)
-
-
-def _dictionaries(module: nn.Module) -> tuple[dict[str, Any], ...]:
-    every = (vars(module), module._parameters, module._buffers)
-    # Scripted modules hold theirs in C++, behind wrappers which cannot be written.
-    return tuple(d for d in every if isinstance(d, dict))

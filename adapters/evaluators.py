@@ -1,5 +1,6 @@
 """Losses of candidates, and their gradients: one by one, or many in one pass."""
 
+from collections.abc import Sequence
 from numbers import Real
 from typing import Protocol
 
@@ -32,24 +33,26 @@ class Loop:
     def values(self, points: Tensor) -> Array:
         """Return losses (k,)."""
         bench, values = self._bench, np.empty(len(points))
-        stacked = bench.vector.tensors(points)
-        for row in range(len(points)):
-            bench.write(stacked, row)
-            with bench.attempt(), bench.mode():
-                values[row] = _number(bench.module())
+        parts = bench.vector.cut(points)
+        with bench.mode():
+            for row in range(len(points)):
+                bench.write(parts, row)
+                with bench.attempt():
+                    values[row] = _number(bench.loss())
         return values
 
     def gradients(self, points: Tensor) -> tuple[Array, Array]:
         """Return losses (k,) and gradients (k, n), zero where a loss is constant."""
         bench, values, gradients = self._bench, np.empty(len(points)), np.zeros(points.shape)
-        stacked = bench.vector.tensors(points)
-        for row in range(len(points)):
-            bench.write(stacked, row)
-            with bench.attempt(), torch.enable_grad():
-                loss = bench.module()
-                values[row] = _number(loss)
-                if isinstance(loss, Tensor) and loss.requires_grad:
-                    gradients[row] = _slopes(loss, bench.weights, 1)[0]
+        parts = bench.vector.cut(points)
+        with torch.enable_grad():
+            for row in range(len(points)):
+                bench.write(parts, row)
+                with bench.attempt():
+                    loss = bench.loss()
+                    values[row] = _number(loss)
+                    if isinstance(loss, Tensor) and loss.requires_grad:
+                        gradients[row] = _slopes(loss, bench.weights, 1)[0]
         return values, gradients
 
 
@@ -66,14 +69,14 @@ class Vmapped:
         bench, values = self._bench, []
         for chunk in torch.split(points, self.chunk):
             with bench.attempt(), bench.mode():
-                values.append(_numpy(self.losses(bench.vector.tensors(chunk))))
+                values.append(_numpy(self.losses(bench.vector.stack(chunk))))
         return np.concatenate(values)
 
     def gradients(self, points: Tensor) -> tuple[Array, Array]:
         """Return losses (k,) and gradients (k, n): those of the sum, as candidates are apart."""
         bench, values, gradients = self._bench, [], []
         for chunk in torch.split(points, self.chunk):
-            stacked = [weights.requires_grad_() for weights in bench.vector.tensors(chunk)]
+            stacked = [weights.requires_grad_() for weights in bench.vector.stack(chunk)]
             with bench.attempt(), torch.enable_grad():
                 losses = self.losses(stacked)
                 values.append(_numpy(losses))
@@ -81,17 +84,23 @@ class Vmapped:
         return np.concatenate(values), np.concatenate(gradients)
 
     def losses(self, stacked: list[Tensor]) -> Tensor:
-        """Return the losses (k,) under stacked weights, which stay in the module."""
-        losses: Tensor = torch.vmap(self._loss, randomness="error")(*stacked)
-        return losses
+        """Return the losses (k,) under stacked weights."""
+        try:
+            losses: Tensor = torch.vmap(self._loss, randomness="error")(*stacked)
+            return losses
+        finally:
+            self._swap(self._bench.weights)
 
     def _loss(self, *weights: Tensor) -> Tensor:
-        # As functional_call, less its walk over the whole module at every call.
+        self._swap(weights)
+        loss: Tensor = self._bench.loss()
+        return loss.reshape(()) if isinstance(loss, Tensor) and loss.dim() else loss
+
+    def _swap(self, weights: Sequence[Tensor]) -> None:
+        # As functional_call does, less its walk over the whole module at every call.
         for weight, places in zip(weights, self._places, strict=True):
             for module, name in places:
                 module._parameters[name] = weight  # type: ignore[assignment]
-        loss: Tensor = self._bench.module()
-        return loss.reshape(()) if isinstance(loss, Tensor) and loss.dim() else loss
 
 
 def _number(loss: object) -> float:

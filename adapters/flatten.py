@@ -1,8 +1,8 @@
 """Model parameters as one flat vector, and back."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,8 +51,9 @@ class ParameterVector:
         Name to the slice of the vector that holds the parameter, row-major.
     n
         The vector's length.
-    dtype
-        The lowest precision among the parameters, as numpy knows it (bfloat16 counts as float16).
+    precision, dtype
+        The lowest precision among the parameters, as torch and as numpy know it (bfloat16 counts
+        as float16 in numpy).
 
     Raises
     ------
@@ -85,9 +86,10 @@ class ParameterVector:
         self._forms = tuple(_form(name, parameter) for name, parameter in chosen.items())
         self.names = tuple(chosen)
         self.shapes = tuple(form.shape for form in self._forms)
-        ends = [0, *np.cumsum([parameter.numel() for parameter in chosen.values()]).tolist()]
+        self._sizes = [parameter.numel() for parameter in chosen.values()]
+        ends = [0, *accumulate(self._sizes)]
         self.slices = {n: slice(a, b) for n, (a, b) in zip(self.names, pairwise(ends), strict=True)}
-        self.n: int = ends[-1]
+        self.n = ends[-1]
         self.precision = max((form.dtype for form in self._forms), key=lambda d: torch.finfo(d).eps)
         self.dtype: np.dtype[Any] = np.dtype(_NUMPY.get(self.precision, np.float16))
 
@@ -107,7 +109,8 @@ class ParameterVector:
         Raises ValueError where the vector has another shape or a value is not finite.
         """
         point = _finite(as_points(vector, self.n, "vector", dimensions=(1,)), "vector")
-        return dict(zip(self.names, self.tensors(torch.from_numpy(point)), strict=True))
+        tensors = self.stack(torch.from_numpy(point[None]))
+        return {name: tensor[0] for name, tensor in zip(self.names, tensors, strict=True)}
 
     def unpack_batch(self, points: ArrayLike) -> dict[str, Tensor]:
         """Return fresh tensors (k, ...) by name, from points (k, n).
@@ -115,7 +118,7 @@ class ParameterVector:
         Raises ValueError where the points have another shape or a value is not finite.
         """
         batch = _finite(as_points(points, self.n, "points", dimensions=(2,)), "points")
-        return dict(zip(self.names, self.tensors(torch.from_numpy(batch)), strict=True))
+        return dict(zip(self.names, self.stack(torch.from_numpy(batch)), strict=True))
 
     def assign(self, vector: ArrayLike) -> None:
         """Write a vector (n,) into the model's parameters, in place: their storage stays.
@@ -128,21 +131,30 @@ class ParameterVector:
             for name, value in values.items():
                 parameters[name].copy_(value)
 
-    def tensors(self, points: Tensor) -> list[Tensor]:
-        """Cut a float64 CPU tensor (..., n) into fresh tensors (..., shape), unchecked."""
-        lead = points.shape[:-1]
-        moved: dict[tuple[torch.dtype, torch.device], Tensor] = {}
-        result = []
-        for form, where in zip(self._forms, self.slices.values(), strict=True):
-            key = form.dtype, form.device
-            if key not in moved:  # one conversion, then one transfer, for all of a kind
-                moved[key] = points.to(form.dtype).to(form.device)
-            strides = *_strides(lead, where.stop - where.start), *form.strides
-            fresh = torch.empty_strided(
-                (*lead, *form.shape), strides, dtype=form.dtype, device=form.device
-            )
-            result.append(fresh.copy_(moved[key][..., where].view(fresh.shape)))
-        return result
+    def cut(self, points: Tensor) -> list[Tensor]:
+        """Cut a float64 CPU tensor (k, n), unchecked, into one tensor (k, ...) per parameter.
+
+        Views of ``points`` where its dtype and device are the parameter's, copies elsewhere.
+        """
+        k = len(points)
+        moved: dict[tuple[torch.dtype, torch.device], tuple[Tensor, ...]] = {}
+        parts = []
+        for i, form in enumerate(self._forms):
+            kind = form.dtype, form.device
+            if kind not in moved:  # one conversion, then one transfer, for all of a kind
+                there = points.to(form.dtype).to(form.device)
+                moved[kind] = torch.split_with_sizes(there, self._sizes, -1)
+            parts.append(moved[kind][i].view(k, *form.shape))
+        return parts
+
+    def stack(self, points: Tensor) -> list[Tensor]:
+        """Cut points likewise, into fresh tensors in the parameters' memory formats."""
+        return [
+            torch.empty_strided(
+                part.shape, (size, *form.strides), dtype=form.dtype, device=form.device
+            ).copy_(part)
+            for part, size, form in zip(self.cut(points), self._sizes, self._forms, strict=True)
+        ]
 
 
 def as_points(
@@ -163,15 +175,6 @@ def _finite(points: Array, name: str) -> Array:
         where = np.argwhere(~np.isfinite(points))[0].tolist()
         raise ValueError(f"{name} must be finite; {name}{where} is {points[tuple(where)]}")
     return points
-
-
-def _strides(lead: Sequence[int], size: int) -> list[int]:
-    """Strides of the leading axes over blocks of ``size`` elements."""
-    strides: list[int] = []
-    for length in reversed(lead):
-        strides.insert(0, size)
-        size *= length
-    return strides
 
 
 def _form(name: str, parameter: nn.Parameter) -> _Form:

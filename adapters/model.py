@@ -2,13 +2,13 @@
 
 import copy
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Self, get_args
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from torch import Tensor, nn
+from torch import nn
 
 from adapters.batched import Path, Plan, make_plan
 from adapters.bench import Bench
@@ -58,7 +58,7 @@ class ModelObjective:
     differentiable
         Whether there are gradients.
     path, reason
-        ``"vmap"`` or ``"loop"``, and why. Batches of fewer than four go one by one on both.
+        ``"vmap"`` or ``"loop"``, and why. Batches of fewer than five go one by one on both.
     batched
         True: a call takes points (k, n).
 
@@ -135,6 +135,7 @@ class ModelObjective:
         objective._prepare(model, closure, select, _place(model, device), plan)
         return objective
 
+    @torch.inference_mode(False)  # else the copy could not be written elsewhere
     def _prepare(
         self,
         model: nn.Module,
@@ -150,10 +151,11 @@ class ModelObjective:
         self.n = self._vector.n
         self.dtype = self._vector.dtype
         self.blocks = self._vector.shapes
-        module = _private(_Closed(model, closure))
-        if place is not None:
-            module.to(place)
-        self._bench = Bench(module, module.model, self._vector.names)
+        own, closure = _private(model, closure)
+        for module in (own, closure):
+            if isinstance(module, nn.Module) and place is not None:
+                module.to(place)
+        self._bench = Bench(own, closure, self._vector.names)
         self._lock = threading.RLock()
         self._plan = make_plan(self._bench, self.x0, plan)
         self.differentiable = self._plan.differentiable
@@ -191,8 +193,8 @@ class ModelObjective:
 
     def __repr__(self) -> str:
         return (
-            f"ModelObjective({type(self._vector.model).__name__}, n={self.n}, {self.dtype}, "
-            f"{self._bench.device}, {self.path}: {self.reason})"
+            f"ModelObjective({type(self._vector.model).__name__}, n={self.n}, {self.dtype} "
+            f"on {self._bench.device}, by {self.path}: {self.reason})"
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -215,27 +217,18 @@ class _Supervised(nn.Module):
         return self.loss(model(inputs), targets)
 
 
-class _Closed(nn.Module):
-    """A model with its closure: ``module()`` is the loss."""
-
-    def __init__(self, model: nn.Module, closure: Callable[[Any], Any]) -> None:
-        super().__init__()
-        self.model = model
-        self.closure = closure
-
-    def forward(self) -> Any:
-        return self.closure(self.model)
-
-
-def _private(module: "_Closed") -> "_Closed":
+def _private(
+    model: nn.Module, closure: Callable[[Any], Any]
+) -> tuple[nn.Module, Callable[[Any], Any]]:
     """Copy the modules, but not the data and functions that they refer to."""
-    keep: list[Any] = [] if isinstance(module.closure, nn.Module) else [module.closure]
-    if isinstance(module.closure, _Supervised):
-        keep.append(module.closure.data)
-        if not isinstance(module.closure.loss, nn.Module):
-            keep.append(module.closure.loss)
+    keep: list[Any] = [] if isinstance(closure, nn.Module) else [closure]
+    if isinstance(closure, _Supervised):
+        keep.append(closure.data)
+        if not isinstance(closure.loss, nn.Module):
+            keep.append(closure.loss)
     try:
-        return copy.deepcopy(module, {id(kept): kept for kept in keep})
+        with torch.no_grad():  # scripted modules copy by operations, which autograd would record
+            return copy.deepcopy((model, closure), {id(kept): kept for kept in keep})
     except Exception as error:
         raise TypeError(f"model cannot be copied ({error}); the objective needs its own") from error
 
@@ -262,10 +255,10 @@ def _place(model: nn.Module, device: torch.device | str | None) -> torch.device 
 
 def _moved(data: Any, place: torch.device | None) -> Any:
     """Return data with its tensors moved, through tuples, lists and dicts."""
-    if isinstance(data, Tensor):
-        return data if place is None else data.to(place)
-    if isinstance(data, Mapping):
+    if place is None:
+        return data
+    if type(data) is dict:
         return {key: _moved(value, place) for key, value in data.items()}
     if type(data) in (tuple, list):
         return type(data)(_moved(value, place) for value in data)
-    return data
+    return data.to(place) if hasattr(data, "to") else data  # tensors, packed sequences, encodings

@@ -6,6 +6,7 @@ Ctrl-C. Only what a command needs is imported, so that ``--help`` answers at onc
 
 import argparse
 import difflib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 ABOUT = "Compare optimization methods: same starts, equal budgets, honest pictures."
 EXAMPLES = """\
-examples:
+try:
   experiments list                                     what there is
   experiments reproduce                                the article: figures and table
   experiments compare article --methods slsqp,cma      two methods, ten seeds
@@ -93,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         about, _, examples = (add.__doc__ or "").partition("\n\n")
         sub = commands.add_parser(
             name,
-            help=about[0].lower() + about[1:].rstrip("."),
+            help=about[:1].lower() + about[1:].rstrip("."),
             description=about,
             epilog=_dedent(examples),
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -114,9 +115,9 @@ def _reproduce(parser: argparse.ArgumentParser) -> None:
     Writes the article's figure, honest ones by cost, a table and JSON. Exit code 1 where a loss
     that its seed determines does not come back.
 
-    examples:
+    try:
       experiments reproduce
-      experiments reproduce --seeds 20 --out /tmp/article
+      experiments reproduce --seeds 20 --out elsewhere
       experiments reproduce --json | jq .checks
     """
     parser.add_argument(
@@ -134,7 +135,7 @@ def _reproduce(parser: argparse.ArgumentParser) -> None:
 def _list(parser: argparse.ArgumentParser) -> None:
     """Show the problems and the methods, with what they can do.
 
-    examples:
+    try:
       experiments list
       experiments list methods
       experiments list problems --json
@@ -148,7 +149,7 @@ def _compare(parser: argparse.ArgumentParser) -> None:
     Every run spends exactly the budget: a method that ends early begins again from the seed's next
     start. Methods have their default options.
 
-    examples:
+    try:
       experiments compare article
       experiments compare article --methods slsqp,cma,random --seeds 30 --budget 1000
       experiments compare article --gradients --out results/mine
@@ -186,9 +187,9 @@ def _compare(parser: argparse.ArgumentParser) -> None:
 def _speed(parser: argparse.ArgumentParser) -> None:
     """Measure our speed beside the libraries called by hand.
 
-    Interleaved runs, medians, one torch thread. A missed goal is reported and is no failure.
+    Interleaved runs, medians, one thread. A missed goal is reported and is no failure.
 
-    examples:
+    try:
       experiments speed
       experiments speed --quick --json
     """
@@ -219,10 +220,16 @@ def _names(text: str) -> list[str]:
     return names
 
 
-def _lazy(name: str) -> Callable[[argparse.Namespace], int]:
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""What linear algebra libraries read once, when they are loaded."""
+
+
+def _lazy(name: str, *, one_thread: bool = False) -> Callable[[argparse.Namespace], int]:
     """A command of `experiments.commands`, imported when it is run."""
 
     def run(options: argparse.Namespace) -> int:
+        if one_thread and "numpy" not in sys.modules:
+            os.environ.update(dict.fromkeys(_THREADS, "1"))
         from experiments import commands
 
         command: Callable[[argparse.Namespace], int] = getattr(commands, name)
@@ -235,5 +242,5 @@ _COMMANDS: dict[str, tuple[Callable[[Any], None], Callable[[argparse.Namespace],
     "reproduce": (_reproduce, _lazy("reproduce")),
     "compare": (_compare, _lazy("compare")),
     "list": (_list, _lazy("listing")),
-    "speed": (_speed, _lazy("speed")),
+    "speed": (_speed, _lazy("speed", one_thread=True)),
 }

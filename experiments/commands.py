@@ -44,7 +44,8 @@ def reproduce(options: Namespace) -> int:
 def compare(options: Namespace) -> int:
     """Run a comparison; what was done before a Ctrl-C is shown and written as well."""
     from blackbox import ALGORITHMS
-    from experiments.comparison import Comparison, make_cells, run_cells
+    from experiments.comparison import Comparison, run_cells
+    from experiments.plan import make_cells
 
     try:
         cells = make_cells(

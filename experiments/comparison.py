@@ -1,12 +1,11 @@
 """Methods against each other: problems x methods x seeds, from the same starts, on equal budgets.
 
-A comparison is made of cells. `run_cell` is a pure function of a cell; what cells gave is summed up
-by a `Comparison`, which runs nothing.
+`run_cell` is a pure function of a cell of the plan; what cells gave is summed up by a `Comparison`,
+which runs nothing.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments import problems
+from experiments.plan import Cell, make_cells
 from experiments.report import Column, Table, number, to_json
 
 if TYPE_CHECKING:
@@ -23,30 +23,6 @@ Array = NDArray[np.float64]
 
 CLOSE = 0.01
 """A run counts as solved within this share of the optimum."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One thing to run: a method on a problem, from the start and with the stream of a seed.
-
-    Attributes
-    ----------
-    problem, method, seed
-        Names and seed.
-    budget
-        Evaluations, those of finite differences included.
-    restarts
-        Whether a method that ends early begins again from the seed's next start.
-    gradients
-        Whether the objective's own gradients may be used; they are counted beside evaluations.
-    """
-
-    problem: str
-    method: str
-    seed: int
-    budget: int
-    restarts: bool = True
-    gradients: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +67,7 @@ class _Trace:
     gradients: int = 0
     seconds: float = 0.0
     runs: int = 0
-    spent: list[float] = field(default_factory=list)
+    spent: list[int] = field(default_factory=list)
     best: list[float] = field(default_factory=list)
     message: str = ""
 
@@ -99,7 +75,7 @@ class _Trace:
         history = result.history
         for spent, value in zip(history.evaluations, history.values, strict=True):
             if value < self.value:
-                self.value, self.x = float(value), result.x
+                self.value, self.x = float(value), history.best_x
                 self.spent.append(self.evaluations + int(spent))
                 self.best.append(float(value))
         self.evaluations += int(history.evaluation_count)
@@ -141,43 +117,6 @@ def run_cell(cell: Cell) -> Record:
         best=np.array(trace.best),
         message=trace.message,
     )
-
-
-def make_cells(
-    names: Sequence[str],
-    methods: Sequence[str],
-    seeds: int | Sequence[int],
-    budget: int,
-    *,
-    restarts: bool = True,
-    gradients: bool = False,
-) -> list[Cell]:
-    """Return the cells of a comparison, seed by seed so that an early end leaves equal shares.
-
-    Raises
-    ------
-    ValueError
-        For a problem or method that is not known; it names the nearest. For a budget or number of
-        seeds below 1.
-    """
-    from blackbox.algorithms import find
-
-    for name in names:
-        problems.find(name)
-    known = ["auto" if method == "auto" else find(method).name for method in methods]
-    if budget < 1:
-        raise ValueError(f"the budget is a number of evaluations, at least 1; got {budget}")
-    listed = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    if not listed or not names or not known:
-        raise ValueError("a comparison needs at least one problem, one method and one seed")
-    if any(seed < 0 for seed in listed):
-        raise ValueError(f"seeds are whole numbers from 0 on; got {min(listed)}")
-    return [
-        Cell(problem, method, seed, budget, restarts, gradients)
-        for seed, problem, method in product(
-            dict.fromkeys(listed), dict.fromkeys(names), dict.fromkeys(known)
-        )
-    ]
 
 
 def run_cells(cells: Sequence[Cell]) -> Iterator[Record]:
@@ -258,14 +197,15 @@ class Comparison:
         for (name, method), records in self.groups().items():
             rows, _ = panels.setdefault(name, ([], problems.find(name).optimum))
             rows.append(_band(method, records))
+        for rows, _ in panels.values():
+            rows.sort(key=lambda band: band.middle[-1], reverse=True)  # legends read as curves end
         caption = f"{self._title()}; median and interquartile band"
         plots.bands(panels, Path(path), caption=caption)
 
     def summary(self) -> dict[str, Any]:
         """Return everything, ready for JSON."""
         lines = [
-            {"problem": name, "method": method}
-            | _statistics(records, problems.find(name).optimum)
+            {"problem": name, "method": method} | _statistics(records, problems.find(name).optimum)
             for (name, method), records in self.groups().items()
         ]
         return {"methods": lines, "records": [_plain_record(r) for r in self.records]}
@@ -298,7 +238,12 @@ class Comparison:
             if cell.gradients
             else "No gradients but finite differences, whose evaluations count."
         )
+        sizes = [len(records) for records in self.groups().values()]
+        partial = []
+        if min(sizes) < max(sizes):
+            partial = [f"Stopped early: between {min(sizes)} and {max(sizes)} seeds a method."]
         return [
+            *partial,
             "Every method has the same starts, box and evaluations. " + early,
             differences + " Columns are medians over seeds, but for best and within.",
         ]

@@ -136,7 +136,8 @@ def distribution(
         axes.axvline(published, color=_INK, linewidth=1.2, linestyle="--")
         axes.plot(published, percentile, "o", color=_INK, markersize=6)
         axes.annotate(
-            f"published {published:.3f}\n{percentile:.0f} % of {len(ordered)} runs\nend at or below",
+            f"published {published:.3f}\n{percentile:.0f} % of {len(ordered)} runs\n"
+            "end at or below",
             (published, percentile),
             xytext=(12, -10) if percentile > 25 else (12, 14),
             textcoords="offset points",
@@ -193,9 +194,22 @@ def bands(
             axes = grid[i] if len(panels) > 1 else grid
             for band, colour in zip(rows, colours(b.method for b in rows), strict=True):
                 axes.fill_between(
-                    band.spent, band.low, band.high, color=colour, alpha=0.15, linewidth=0
+                    band.spent,
+                    band.low,
+                    band.high,
+                    step="post",
+                    color=colour,
+                    alpha=0.15,
+                    linewidth=0,
                 )
-                axes.plot(band.spent, band.middle, color=colour, linewidth=2, label=band.label)
+                axes.step(
+                    band.spent,
+                    band.middle,
+                    where="post",
+                    color=colour,
+                    linewidth=2,
+                    label=band.label,
+                )
             axes.set(xscale="log", yscale="log", xlabel="evaluations", title=name)
             axes.margins(x=0.02)
             _mark_optimum(axes, optimum)
@@ -242,7 +256,8 @@ def _figure(
     """A figure and its axes, saved at the end; the caller's settings of matplotlib don't count."""
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(_STYLE if styled else {"font.size": 12, "savefig.dpi": 160})
+        style: Any = _STYLE if styled else {"font.size": 12, "savefig.dpi": 160}
+        mpl.rcParams.update(style)
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
         yield figure, figure.subplots(1, columns)

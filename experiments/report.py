@@ -51,7 +51,9 @@ class Table(NamedTuple):
         """Return the table and its notes as Markdown, without the title."""
         head = "| " + " | ".join(column.title for column in self.columns) + " |"
         rule = "|" + "|".join("---:" if column.number else "---" for column in self.columns) + "|"
-        body = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in self.rows]
+        body = [
+            "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in self.rows
+        ]
         notes = [""] + [f"{note}\n" for note in self.notes] if self.notes else []
         return "\n".join([head, rule, *body, *notes]).rstrip() + "\n"
 
@@ -85,7 +87,8 @@ def number(value: float | None, digits: int = 4) -> str:
     """Write a number with so many significant digits; a dash where there is none."""
     if value is None or math.isnan(value):
         return "-"
-    return f"{value:.{digits}g}"
+    mantissa, _, exponent = f"{value:.{digits}g}".partition("e")
+    return f"{mantissa}e{int(exponent)}" if exponent else mantissa
 
 
 def plain(value: Any) -> Any:

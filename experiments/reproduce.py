@@ -56,7 +56,7 @@ class Entry:
 
 
 def _annealing_stream() -> np.random.RandomState:
-    rng = np.random.RandomState(article.SEED)  # noqa: NPY002 (the published stream)
+    rng = np.random.RandomState(article.SEED)
     rng.standard_normal(CMA_NORMALS)
     return rng
 
@@ -76,7 +76,7 @@ def _pso() -> dict[str, Any]:
 
 def _cma(seed: int = article.SEED) -> dict[str, Any]:
     options = {"sigma0": 0.5, "maxiter": 100}
-    stream = np.random.RandomState(seed)  # noqa: NPY002 (the published stream)
+    stream = np.random.RandomState(seed)
     return {"x0": article.start(), "options": options, "seed": stream}
 
 
@@ -193,7 +193,7 @@ class Reproduction:
         return found
 
     def _annealing_verdict(self, entry: Entry, ours: float) -> tuple[float, str]:
-        """The loss to judge: this run's, or where rounding led it astray the one most orders give."""
+        """The loss to judge: this run's, or if rounding led it astray what most orders give."""
         assert entry.tolerance is not None
         own = Check(entry.label, entry.published, ours, entry.tolerance)
         same = np.abs(self.annealing - entry.published) <= entry.tolerance * entry.published

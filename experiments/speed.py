@@ -1,7 +1,8 @@
 """How fast we are, beside the libraries called by hand: interleaved runs, medians of ratios.
 
-Each benchmark runs ours and the peer's in turn, many times, in one process with one torch thread;
-a round's ratio compares two runs that lie milliseconds apart, so that a busy machine slows both.
+Each benchmark runs ours and the peer's in turn, many times, in one process with one thread for
+torch (the command line fixes that of the linear algebra libraries too, before they load). A round's
+ratio compares two runs that lie milliseconds apart, so that a busy machine slows both.
 """
 
 import time
@@ -15,6 +16,8 @@ from typing import Any
 from experiments.environment import describe, machine, versions
 from experiments.report import Column, Table, number, to_json, write
 
+LIMIT = 15.0
+"""Seconds for one benchmark."""
 Timed = tuple[float, int]
 """Seconds and units of work (evaluations, switches, imports) of one run."""
 
@@ -89,11 +92,18 @@ class Measurement:
 
 
 def measure(benchmark: Benchmark, *, quick: bool = False) -> Measurement:
-    """Run a benchmark: one round to warm up, then the rounds that count."""
+    """Run a benchmark: one round to warm up, then the rounds that count.
+
+    A machine that is slow or busy gets fewer rounds: none begins after `LIMIT` seconds but the
+    first three.
+    """
     ours, peer = benchmark.prepare()
     ours(), peer()
     rounds = max(3, benchmark.rounds // 4) if quick else benchmark.rounds
-    pairs = [(ours(), peer()) for _ in range(rounds)]
+    began = time.perf_counter()
+    pairs: list[tuple[Timed, Timed]] = []
+    while len(pairs) < rounds and (len(pairs) < 3 or time.perf_counter() - began < LIMIT):
+        pairs.append((ours(), peer()))
     a = [seconds / work for (seconds, work), _ in pairs]
     b = [seconds / work for _, (seconds, work) in pairs]
     judged = sorted(
@@ -101,7 +111,7 @@ def measure(benchmark: Benchmark, *, quick: bool = False) -> Measurement:
     )
     quartiles = judged[len(judged) // 4], judged[(3 * len(judged)) // 4]
     work = pairs[-1][0][1], pairs[-1][1][1]
-    return Measurement(benchmark, median(a), median(b), median(judged), quartiles, work, rounds)
+    return Measurement(benchmark, median(a), median(b), median(judged), quartiles, work, len(pairs))
 
 
 def measure_all(*, quick: bool = False) -> Iterator[Measurement]:
@@ -166,7 +176,7 @@ def table(found: list[Measurement]) -> Table:
     ]
     notes = [
         "Time per evaluation (switch, import), medians of interleaved runs in one process with one "
-        "torch thread; ours : peer is the median over rounds of their ratio, or of the difference "
+        "thread; ours : peer is the median over rounds of their ratio, or of the difference "
         "where a + stands before it."
     ]
     return Table("Speed", columns, rows, notes)

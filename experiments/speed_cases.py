@@ -1,4 +1,4 @@
-"""What `experiments speed` measures. The peer's side is the library as its documentation uses it."""
+"""What `experiments speed` measures; the peer's side is the library as its documents use it."""
 
 import os
 import subprocess
@@ -53,7 +53,8 @@ def sphere(x: Array) -> float:
 
 
 def _spheres(points: Array) -> Array:
-    return np.einsum("ij,ij->i", points, points)
+    values: Array = np.einsum("ij,ij->i", points, points)
+    return values
 
 
 def cma_loop(n: int) -> tuple[Side, Side]:
@@ -129,9 +130,7 @@ def swarm() -> tuple[Side, Side]:
     options = {"swarmsize": SWARM, "maxiter": ITERATIONS}
 
     def ours() -> int:
-        result = minimize(
-            objective, method="pso", bounds=article.BOUNDS, options=options, seed=1
-        )
+        result = minimize(objective, method="pso", bounds=article.BOUNDS, options=options, seed=1)
         return int(result.nfev)
 
     def peer() -> int:

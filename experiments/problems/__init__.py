@@ -59,7 +59,7 @@ class Benchmark:
             0 for the first start, 1, 2, ... for restarts.
         """
         if run == 0:
-            return self.draw(np.random.RandomState(seed))  # noqa: NPY002 (a published stream)
+            return self.draw(np.random.RandomState(seed))
         return self.draw(np.random.default_rng([seed, run]))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from blackbox import Optimizer, minimize
+from blackbox import minimize
 from blackbox.types import Problem, Told
 
 SEEDS = range(3)
@@ -126,10 +126,10 @@ def test_global_random_state_is_untouched(row, search, opened, sphere, finish):
     assert torch.equal(torch.random.get_rng_state(), tensors)
 
 
-def test_global_settings_are_untouched_by_interleaved_runs(row, sphere, finish):
+def test_global_settings_are_untouched_by_interleaved_runs(row, opened, sphere, finish):
+    finish(opened(row), sphere, rounds=1)  # the method's library is imported now
     filters, errors, threads = list(warnings.filters), np.geterr(), torch.get_num_threads()
-    box = {"bounds": [(-5, 5)] * 4, "budget": 60}
-    runs = [Optimizer(row.name, np.zeros(4), seed=s, **box) for s in range(2)]
+    runs = [opened(row, np.zeros(4), seed=s) for s in range(2)]
     for run in runs:
         finish(run, sphere, rounds=2)
     parked = list(warnings.filters)
