@@ -3,7 +3,7 @@
 import contextvars
 import queue
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -64,8 +64,7 @@ def invert(algorithm: Blocking, problem: Problem, rng: RandomStream) -> Run:
 
     def body() -> None:
         try:
-            with np.errstate(all="ignore"):
-                asked.put(("stop", algorithm.solve(problem, rng, evaluate)))
+            asked.put(("stop", algorithm.solve(problem, rng, evaluate)))
         except _Abandoned:
             pass
         except BaseException as error:
@@ -101,10 +100,10 @@ def _listen(
         thread.join(timeout=5)
 
 
-class LastPoint:
-    """The point a solver asked last, its value and perhaps its gradient.
+class Pointwise:
+    """The objective as solvers call it: for one point's value, then for its gradient.
 
-    scipy asks for a value and, at the same point, for a gradient in another call.
+    Keeps the point that was asked last, as scipy asks for a value and a gradient in two calls.
     """
 
     def __init__(self, problem: Problem, evaluate: Evaluate) -> None:
@@ -114,15 +113,28 @@ class LastPoint:
         self.points: Array = np.empty((0, problem.n))
         self.values: Array = np.empty(0)
         self._gradient: Array | None = None
+        self._ready: list[float] = []
 
     def value(self, x: Array) -> float:
         """Value at `x`, shape (n,); with its gradient where that comes in the same call."""
+        if self._ready:
+            return self._ready.pop()
         # Solvers step over a bound by a rounding error now and then.
         points = np.minimum(np.maximum(x, self._lower), self._upper)[None]
         told = self._evaluate(Ask(points, gradients=self._joint))
         self.points, self.values = points, told.values
         self._gradient = None if told.gradients is None else told.gradients[0]
         return float(told.values[0])
+
+    def map_stencil(self, call: Callable[[Array], Any], points: Iterable[Array]) -> list[Any]:
+        """Evaluate scipy's stencil as one batch; to be given to scipy as its ``workers``.
+
+        scipy counts its calls. So the values are handed out call by call, once they are there.
+        """
+        batch = list(points)
+        values = self._evaluate(Ask(np.array(batch), stencil=True)).values
+        self._ready = values[::-1].tolist()
+        return [call(x) for x in batch]
 
     def at(self, x: Array) -> bool:
         """Whether `x` is the point that was asked last."""

@@ -61,7 +61,7 @@ class Budget:
 
     def check(self, history: History) -> None:
         """Raise `Halt` when the target is reached, or when nothing but failures comes back."""
-        if self.target is not None and history.best_value <= self.target:
+        if self.target is not None and history.best_value <= self.target and history.feasible:
             raise Halt(Stop(f"the target {self.target:g} is reached", success=True))
         if history.failures_in_a_row >= FAILURE_LIMIT:
             raise Halt(

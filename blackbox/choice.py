@@ -57,6 +57,9 @@ def choose_method(
         If the name, an option or `tol` is not known, or the method does not fit the problem.
     """
     reason, settings = "named by the caller", dict(options or {})
+    if name is None:  # scipy's rule
+        bounded = np.isfinite(problem.lower).any() or np.isfinite(problem.upper).any()
+        name = "SLSQP" if problem.constraints else "L-BFGS-B" if bounded else "BFGS"
     if isinstance(name, str) and name.lower() == "auto":
         choice = choose(problem)
         name, reason = choice.method, choice.reason

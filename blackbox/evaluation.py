@@ -37,14 +37,15 @@ class Evaluator:
         self._objective, self._history, self._budget = objective, history, budget
         self._callback = None if callback is None else as_intermediate(callback)
         self._watch = watch
-        self._last: tuple[Array, Array] | None = None
-        # Solvers run with numpy's warnings off; the user's own code keeps the user's setting.
-        self._errstate = np.geterr()
+        # Points whose values alone were asked: their gradients may be asked next.
+        self._valued: tuple[Array, Array] | None = None
 
     def __call__(self, ask: Ask) -> Told:
         """Evaluate a batch. Raises `Halt` when the run is over."""
-        if ask.gradients and self._known(ask.points):
-            return self._gradients_only(ask)
+        if ask.gradients and self._valued is not None:
+            (points, values), self._valued = self._valued, None
+            if np.array_equal(points, ask.points):
+                return Told(values, self._separate(points))
         points, cut = ask.points, False
         left = self._budget.left(self._history)
         if len(points) > left:
@@ -69,36 +70,27 @@ class Evaluator:
         joint = ask.gradients and objective.gradients == "joint"
         values, gradients = np.full(k, np.nan), None
         try:
-            with np.errstate(**self._errstate):
-                if joint:
-                    gradients = objective.values_and_gradients(points, values)
-                else:
-                    objective.values(points, values)
+            if joint:
+                gradients = objective.values_and_gradients(points, values)
+            else:
+                objective.values(points, values)
             if not all_finite(values):
                 values = _settle(values)
         except BaseException:
-            done = ~np.isnan(values)
-            kept = _settle(values[done], strict=False)
-            self._history.record(points[done], kept, stencil=ask.stencil)
+            done = objective.done
+            kept = _settle(values[:done], strict=False)
+            self._history.record(points[:done], kept, stencil=ask.stencil)
             raise
         self._history.record(points, values, gradients=k if joint else 0, stencil=ask.stencil)
         if objective.gradients == "separate":
-            self._last = points, values
             if ask.gradients:
                 gradients = self._separate(points)
+            else:
+                self._valued = points, values
         return Told(values, gradients)
 
-    def _known(self, points: Array) -> bool:
-        last = self._last
-        return last is not None and np.array_equal(last[0], points)
-
-    def _gradients_only(self, ask: Ask) -> Told:
-        assert self._last is not None
-        return Told(self._last[1], self._separate(ask.points))
-
     def _separate(self, points: Array) -> Array:
-        with np.errstate(**self._errstate):
-            gradients = self._objective.gradients_alone(points)
+        gradients = self._objective.gradients_alone(points)
         self._history.gradient_count += len(points)
         return gradients
 

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,13 @@ IMPROVEMENTS_KEPT = 10_000
 
 
 def all_finite(array: Array) -> bool:
-    """Whether every element is finite; where the sum is, one pass over them is enough."""
-    return math.isfinite(np.add.reduce(array, axis=None)) or bool(np.isfinite(array).all())
+    """Whether every element is finite; where the sum of squares is, one pass is enough."""
+    flat = array.ravel()
+    return math.isfinite(flat.dot(flat)) or bool(np.isfinite(flat).all())
+
+
+FEASIBILITY = 1e-8
+"""How far a point may break a constraint and still count as feasible: solvers' rounding errors."""
 
 
 class Improvement(NamedTuple):
@@ -41,7 +46,7 @@ class History:
     batch_count
         Batches of points, stencils aside.
     failures_in_a_row
-        Failures since the last finite value.
+        Failures since the last finite value, stencils aside.
     """
 
     def __init__(self, violation: Callable[[Array], float] | None = None) -> None:
@@ -57,6 +62,14 @@ class History:
         self._violation = violation
         self._improvements: list[Improvement] = []
         self._began = time.perf_counter()
+
+    @property
+    def feasible(self) -> bool:
+        """Whether the incumbent keeps the constraints, or there are none."""
+        return self.best_violation <= FEASIBILITY
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_violation": None}  # the user's constraints may not be picklable
 
     def elapsed(self) -> float:
         """Seconds since the run began."""
@@ -78,10 +91,10 @@ class History:
         """
         k = len(values)
         self.gradient_count += gradients
-        self._count_failures(values)
+        self._count_failures(values, stencil)
         if stencil:
             self.stencil_count += k
-        else:
+        elif k:
             self.batch_count += 1
             if self._violation is not None:
                 self._record_constrained(points, values)
@@ -90,7 +103,7 @@ class History:
                     self._improve(points[0], float(values[0]), 1)
             else:
                 self._record_batch(points, values)
-            if self.best_x is None and k:
+            if self.best_x is None:
                 self.best_x = points[0].copy()
         self.evaluation_count += k
 
@@ -109,9 +122,9 @@ class History:
             if not math.isfinite(values[i]):
                 continue
             violation = self._violation(points[i])
-            if violation < self.best_violation or (
-                violation == self.best_violation and values[i] < self.best_value
-            ):
+            counted = violation if violation > FEASIBILITY else 0.0
+            best = self.best_violation if not self.feasible else 0.0
+            if counted < best or (counted == best and values[i] < self.best_value):
                 self.best_violation = violation
                 self._improve(points[i], float(values[i]), i + 1)
 
@@ -124,12 +137,15 @@ class History:
             half = IMPROVEMENTS_KEPT // 2
             self._improvements[:half] = self._improvements[:half:2]
 
-    def _count_failures(self, values: Array) -> None:
+    def _count_failures(self, values: Array, stencil: bool) -> None:
         if all_finite(values):
-            self.failures_in_a_row = 0
+            if not stencil:
+                self.failures_in_a_row = 0
             return
         k, good = len(values), np.flatnonzero(np.isfinite(values))
         self.failure_count += k - len(good)
+        if stencil:
+            return  # a centre that keeps failing is a failure whatever surrounds it
         if len(good):
             self.failures_in_a_row = k - 1 - int(good[-1])
         else:

@@ -187,11 +187,9 @@ def minimize(
 def _search(algorithm: Algorithm, problem: Problem, rng: RandomStream, evaluate: Evaluator) -> Stop:
     """Run the algorithm to its end in this thread."""
     try:
-        # Failed evaluations are +inf, and inf - inf is nan: solvers may compute with them.
-        with np.errstate(all="ignore"):
-            if isinstance(algorithm, Blocking):
-                return algorithm.solve(problem, rng, evaluate)
-            return drive(algorithm.run(problem, rng), evaluate)
+        if isinstance(algorithm, Blocking):
+            return algorithm.solve(problem, rng, evaluate)
+        return drive(algorithm.run(problem, rng), evaluate)
     except Halt as halt:
         return halt.stop
 

@@ -39,6 +39,8 @@ class Objective:
         ``"none"``, ``"joint"`` or ``"separate"``; see `blackbox.types.Problem`.
     scheme
         The finite difference that `jac` names, or None.
+    done
+        Points of the latest batch that were evaluated: all, unless an exception ended it.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Objective:
         self._gradient: Callable[..., Any] | None = None
         self._own: Callable[[Array], tuple[Any, Any]] | None = None
         self._read_jac(jac)
+        self.done = 0
 
     def _read_jac(self, jac: Jac) -> None:
         if jac is None:
@@ -89,6 +92,7 @@ class Objective:
 
     def values(self, points: Array, out: Array) -> None:
         """Fill `out`, (k,), in order, so that an exception leaves what came before it."""
+        self.done = 0
         if self.gradients == "joint" and self._own is None:
             self.values_and_gradients(points, out)
         elif self.batched:
@@ -100,12 +104,14 @@ class Objective:
 
     def values_and_gradients(self, points: Array, out: Array) -> Array:
         """Fill `out` and return the gradients, (k, n). For joint gradients only."""
+        self.done = 0
         if self._own is not None or self.batched:
             told = self._call(self._own or self._fun, points.copy())
             if told is _FAILED:
                 return np.full(points.shape, np.nan)
             values, slopes = _pair(told)
             out[:] = _vector(values, len(points))
+            self.done = len(points)
             return _gradients(slopes, points.shape)
         gradients = np.full(points.shape, np.nan)
         for i, x in enumerate(points.copy()):
@@ -113,6 +119,7 @@ class Objective:
             if told is not _FAILED:
                 value, slope = _pair(told)
                 out[i], gradients[i] = _scalar(value), _gradients(slope, x.shape)
+            self.done = i + 1
         return gradients
 
     def gradients_alone(self, points: Array) -> Array:
@@ -143,11 +150,13 @@ class Objective:
             for i, x in enumerate(points.copy()):
                 value = fun(x, *args)
                 out[i] = value if type(value) is float else _scalar(value)
+                self.done = i + 1
             return
         for i, x in enumerate(points.copy()):
             value = self._call(fun, x)
             if value is not _FAILED:
                 out[i] = _scalar(value)
+            self.done = i + 1
 
     def _mapped(self, points: Array, out: Array) -> None:
         assert self._map is not None
@@ -155,11 +164,13 @@ class Objective:
         for i, value in enumerate(self._map(call, list(points.copy()))):
             if not isinstance(value, _Failed):
                 out[i] = _scalar(value)
+            self.done = i + 1
 
     def _whole(self, points: Array, out: Array) -> None:
         told = self._call(self._fun, points.copy())
         if told is not _FAILED:
             out[:] = _vector(told, len(points))
+        self.done = len(points)
 
 
 class _Failed:

@@ -95,8 +95,7 @@ class Optimizer:
         self._cut = False
         self._pending: Ask | None = None
         self._run: Run = algorithm.run(problem, rng)
-        with np.errstate(all="ignore"):
-            self._advance(None)
+        self._advance(None)
 
     def ask(self) -> Array:
         """Return the points to evaluate, (k, n): a copy; the same ones until they are told.
@@ -134,25 +133,28 @@ class Optimizer:
             self._check_gradients(gradients, self._pending),
         )
         self._keep(told)
-        with np.errstate(all="ignore"):
-            self._take(told)
+        self._take(told)
 
     def _take(self, told: Told) -> None:
         ask = self._pending
         assert ask is not None
-        self.history.record(
-            ask.points,
-            told.values,
-            gradients=0 if told.gradients is None else len(told.values),
-            stencil=ask.stencil,
-        )
         try:
+            self.history.record(
+                ask.points,
+                told.values,
+                gradients=0 if told.gradients is None else len(told.values),
+                stencil=ask.stencil,
+            )
             if self._cut:
                 raise Halt(self._limits.spent())
             self._limits.check(self.history)
             self._advance(told)
         except Halt as halt:
             self._end(halt.stop)
+        except BaseException as error:
+            # A constraint's error, say. The run can't go on, and a parked solver must not stay.
+            self._end(Stop(f"{type(error).__name__}: {error}", success=False, status=-1))
+            raise
 
     def _advance(self, told: Told | None) -> None:
         """Run the method to its next batch; cut that to the budget."""

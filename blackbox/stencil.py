@@ -4,6 +4,7 @@ from collections.abc import Generator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from blackbox.history import all_finite
 from blackbox.types import Array, Ask, Problem, Scheme, Told
@@ -102,7 +103,8 @@ def _forward(problem: Problem, points: Array, values: Array, h: Array) -> Asking
     reached = told.values.reshape(h.shape)
     if not all_finite(reached):
         reached, h = yield from _mirror(problem, points, reached, h)
-    return _ratio(reached - values[:, None], (points + h) - points)
+    with np.errstate(all="ignore"):  # failed points are +inf
+        return _slope(reached - values[:, None], (points + h) - points)
 
 
 def _mirror(
@@ -134,23 +136,34 @@ def _central(problem: Problem, points: Array, values: Array, h: Array) -> Asking
     star = np.stack([_star(points, first), _star(points, second)], axis=1)
     answer = yield Ask(star.reshape(-1, points.shape[1]), stencil=True)
     told = answer.values.reshape(*h.shape, 2)
-    centre = values[:, None]
+    with np.errstate(all="ignore"):
+        return _central_slope(points, values[:, None], first, second, central, told)
+
+
+def _central_slope(
+    points: Array,
+    centre: Array,
+    first: Array,
+    second: Array,
+    central: NDArray[np.bool_],
+    told: Array,
+) -> Array:
+    """Combine two values a coordinate, (k, n, 2): around the centre, or both on one side of it."""
     x1, x2 = points + first, points + second
     width = np.where(central, x2 - x1, x2 - points)
     rise = np.where(
         central, told[..., 1] - told[..., 0], -3.0 * centre + 4 * told[..., 0] - told[..., 1]
     )
     if all_finite(told):
-        return _ratio(rise, width)
+        return _slope(rise, width)
     # Where one of the two failed, the other still gives a one-sided difference.
     good_first = np.isfinite(told[..., 0])
     single = np.where(good_first, told[..., 0], told[..., 1]) - centre
     reach = np.where(good_first, x1, x2) - points
     both = np.isfinite(told).all(axis=-1)
-    return _ratio(np.where(both, rise, single), np.where(both, width, reach))
+    return _slope(np.where(both, rise, single), np.where(both, width, reach))
 
 
-def _ratio(rise: Array, run: Array) -> Array:
-    with np.errstate(all="ignore"):
-        slope = rise / run
+def _slope(rise: Array, run: Array) -> Array:
+    slope = rise / run
     return slope if all_finite(slope) else np.where(np.isfinite(slope), slope, 0.0)

@@ -27,10 +27,10 @@ def open_workers(workers: Workers) -> Iterator[Map | None]:
     TypeError, ValueError
         If it is none of these.
     """
-    if workers is None or (workers == 1 and not callable(workers)):
-        yield None
-    elif isinstance(workers, bool):
+    if isinstance(workers, bool):
         raise TypeError(f"workers is an int, an Executor or a map-like callable; got {workers!r}")
+    if workers is None or (isinstance(workers, int) and workers == 1):
+        yield None
     elif isinstance(workers, int):
         if workers < 1:
             raise ValueError(f"workers={workers} leaves nobody to evaluate; give 1 or more")

@@ -74,4 +74,6 @@ class Adam:
             assert told.gradients is not None
             return told.values, told.gradients
         values = (yield Ask(points)).values
+        if not np.isfinite(values).any():
+            return values, np.zeros_like(points)
         return values, (yield from gradient(problem, points, values))

@@ -3,6 +3,7 @@
 Hansen, N. (2016), The CMA evolution strategy: a tutorial, arXiv:1604.00772.
 """
 
+import warnings
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -13,6 +14,8 @@ from blackbox.types import Array, Ask, Problem, RandomStream, Run, Stop
 
 _CONVERGED = {"ftarget", "tolx", "tolfun", "tolfunhist", "tolfunrel", "tolxstagnation"}
 """The library's termination criteria that mean that it converged."""
+
+_HUGE = float(np.finfo(float).max)
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,8 @@ class CMA:
 
     def run(self, problem: Problem, rng: RandomStream) -> Run:
         """Start a run."""
-        import cma
+        with warnings.catch_warnings():  # the library adds a filter of its own
+            import cma
 
         start, sigma0, options = self._settings(problem, rng)
         es = cma.CMAEvolutionStrategy(start, sigma0, options)
@@ -76,10 +80,10 @@ class CMA:
                 points = np.clip(points, problem.lower, problem.upper)
             values = (yield Ask(points)).values
             if not all_finite(values):
-                finite = np.isfinite(values)
                 # Ranks are all that matters; but inf - inf would poison the stopping rules.
-                worst = max(worst, np.max(values, where=finite, initial=-np.inf))
-                values = np.where(finite, values, worst + abs(worst) + 1)
+                finite = np.isfinite(values)
+                worst = max(worst, float(np.max(values, where=finite, initial=-np.inf)))
+                values = np.where(finite, values, min(worst + abs(worst) + 1, _HUGE))
             es.tell(solutions, values.tolist())
         return _stop(reasons, es.countiter)
 

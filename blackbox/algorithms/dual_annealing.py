@@ -3,15 +3,14 @@
 Xiang, Y., Sun, D. Y., Fan, W., Gong, X. G. (1997), Physics Letters A 233, 216-220.
 """
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.optimize import dual_annealing
 
-from blackbox.blocking import Blocking, LastPoint
-from blackbox.types import Array, Ask, Evaluate, Problem, RandomStream, Stop
+from blackbox.blocking import Blocking, Pointwise
+from blackbox.types import Ask, Evaluate, Problem, RandomStream, Stop, Told
 
 
 @dataclass(frozen=True)
@@ -33,22 +32,24 @@ class DualAnnealing(Blocking):
 
     def solve(self, problem: Problem, rng: RandomStream, evaluate: Evaluate) -> Stop:
         """Run scipy's solver on `evaluate`."""
-        objective = _Pointwise(problem, evaluate)
+        objective = Pointwise(problem, _with_errstate(evaluate))
         stream = {"seed" if isinstance(rng, np.random.RandomState) else "rng": rng}
-        result = dual_annealing(
-            objective,
-            list(zip(problem.lower, problem.upper, strict=True)),
-            maxiter=self.maxiter,
-            minimizer_kwargs=self.minimizer_kwargs or self._local(problem, objective),
-            initial_temp=self.initial_temp,
-            restart_temp_ratio=self.restart_temp_ratio,
-            visit=self.visit,
-            accept=self.accept,
-            maxfun=self.maxfun,
-            no_local_search=self.no_local_search,
-            x0=problem.starts[0].copy() if len(problem.starts) else None,
-            **stream,
-        )
+        # Failed evaluations are +inf, and scipy subtracts them from each other.
+        with np.errstate(all="ignore"):
+            result = dual_annealing(
+                objective.value,
+                list(zip(problem.lower, problem.upper, strict=True)),
+                maxiter=self.maxiter,
+                minimizer_kwargs=self.minimizer_kwargs or self._local(problem, objective),
+                initial_temp=self.initial_temp,
+                restart_temp_ratio=self.restart_temp_ratio,
+                visit=self.visit,
+                accept=self.accept,
+                maxfun=self.maxfun,
+                no_local_search=self.no_local_search,
+                x0=problem.starts[0].copy() if len(problem.starts) else None,
+                **stream,
+            )
         return Stop(
             " ".join(result.message),
             bool(result.success),
@@ -56,7 +57,7 @@ class DualAnnealing(Blocking):
             {"x": result.x, "fun": float(result.fun), "nit": int(result.nit)},
         )
 
-    def _local(self, problem: Problem, objective: "_Pointwise") -> dict[str, Any]:
+    def _local(self, problem: Problem, objective: Pointwise) -> dict[str, Any]:
         """scipy's default local search, with the stencil or the objective's own gradient."""
         options: dict[str, Any] = {"maxiter": min(max(6 * problem.n, 100), 1000)}
         kwargs: dict[str, Any] = {
@@ -67,31 +68,25 @@ class DualAnnealing(Blocking):
         if problem.gradients != "none":
             kwargs["jac"] = objective.gradient
             return kwargs
-        options["workers"] = objective.stencil
+        options["workers"] = objective.map_stencil
+        eps = float(np.finfo(problem.dtype).eps)
+        coarse = problem.dtype != np.float64
         if problem.scheme is not None:
             kwargs["jac"] = problem.scheme
-        elif problem.dtype != np.float64:
-            options["eps"] = float(np.finfo(problem.dtype).eps) ** 0.5
+            if coarse:
+                root = 1 / 2 if problem.scheme == "2-point" else 1 / 3
+                options["finite_diff_rel_step"] = eps**root
+        elif coarse:
+            options["eps"] = eps**0.5
         return kwargs
 
 
-class _Pointwise(LastPoint):
-    """The objective as scipy calls it: one point at a time, also inside a stencil.
+def _with_errstate(evaluate: Evaluate) -> Evaluate:
+    """Evaluate under the caller's numpy error state, whatever the solver runs under."""
+    caller = np.geterr()
 
-    scipy counts its calls towards ``maxfun``. So a stencil is evaluated as one batch first, and
-    then handed out call by call.
-    """
+    def evaluated(ask: Ask) -> Told:
+        with np.errstate(**caller):
+            return evaluate(ask)
 
-    def __init__(self, problem: Problem, evaluate: Evaluate) -> None:
-        super().__init__(problem, evaluate)
-        self._ready: list[float] = []
-
-    def __call__(self, x: Array) -> float:
-        return self._ready.pop() if self._ready else self.value(x)
-
-    def stencil(self, call: Callable[[Array], Any], points: Iterable[Array]) -> list[Any]:
-        """scipy's map over the points of a stencil."""
-        batch = list(points)
-        values = self._evaluate(Ask(np.array(batch), stencil=True)).values
-        self._ready = values[::-1].tolist()
-        return [call(x) for x in batch]
+    return evaluated

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from blackbox.blocking import Blocking, LastPoint
+from blackbox.blocking import Blocking, Pointwise
 from blackbox.types import Array, Evaluate, Problem, RandomStream, Stop
 
 _INFEASIBLE = 1e299
@@ -38,7 +38,7 @@ class PySwarm(Blocking):
         """Run pyswarm on `evaluate`."""
         import pyswarm
 
-        last = LastPoint(problem, evaluate)
+        last = Pointwise(problem, evaluate)
         # An exception that crosses the library's compiled loop makes it print to stderr. So it
         # waits here while the loop runs empty.
         raised: BaseException | None = None
@@ -71,7 +71,9 @@ class PySwarm(Blocking):
         if raised is not None:
             raise raised
         ended = str(result.message).startswith("Maximum iterations")
-        extras = {"x": np.array(result.x), "fun": float(result.fun), "nit": int(result.nit)}
+        extras: dict[str, object] = {"nit": int(result.nit)}
+        if result.fun < _INFEASIBLE:
+            extras |= {"x": np.array(result.x), "fun": float(result.fun)}
         return Stop(str(result.message), not ended, 2 if ended else 0, extras)
 
     def _first(self, problem: Problem, rng: RandomStream) -> Array | None:

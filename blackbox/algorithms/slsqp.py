@@ -3,14 +3,13 @@
 Kraft, D. (1988), A software package for sequential quadratic programming, DFVLR-FB 88-28.
 """
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.optimize import Bounds, minimize
 
-from blackbox.blocking import Blocking, LastPoint, drive
+from blackbox.blocking import Blocking, Pointwise, drive
 from blackbox.stencil import gradient
 from blackbox.types import Array, Evaluate, Problem, RandomStream, Stop
 
@@ -43,34 +42,43 @@ class SLSQP(Blocking):
 
     def solve(self, problem: Problem, rng: RandomStream, evaluate: Evaluate) -> Stop:
         """Run scipy's solver on `evaluate`."""
-        last = LastPoint(problem, evaluate)
+        objective = Pointwise(problem, evaluate)
         step = float(np.finfo(problem.dtype).eps) ** 0.5 if self.eps is None else self.eps
+        options: dict[str, Any] = {
+            "ftol": self.ftol,
+            "maxiter": self.maxiter,
+            "disp": self.disp,
+            "iprint": self.iprint,
+            "eps": step,
+        }
 
         def stencil(x: Array) -> Array:
-            if not last.at(x):
-                last.value(x)
-            asking = gradient(problem, last.points, last.values, step, self.finite_diff_rel_step)
+            if not objective.at(x):
+                objective.value(x)
+            if not np.isfinite(objective.values[0]):
+                return np.zeros(problem.n)  # no slope to be had around a failure
+            asking = gradient(
+                problem, objective.points, objective.values, step, self.finite_diff_rel_step
+            )
             slopes: Array = drive(asking, evaluate)[0]
             return slopes
 
-        with warnings.catch_warnings():
-            # scipy's note that a rounding error was clipped away: nothing a user could act on.
-            warnings.filterwarnings("ignore", message="Values in x were outside bounds")
-            result = minimize(
-                last.value,
-                problem.start(rng),
-                method="SLSQP",
-                jac=stencil if problem.gradients == "none" else last.gradient,
-                bounds=_bounds(problem),
-                constraints=problem.constraints,
-                callback=problem.callback,
-                options={
-                    "ftol": self.ftol,
-                    "maxiter": self.maxiter,
-                    "disp": self.disp,
-                    "iprint": self.iprint,
-                },
-            )
+        jac: Any = stencil if problem.gradients == "none" else objective.gradient
+        if problem.scheme is not None and problem.constraints:
+            # scipy then differentiates the constraints by the same scheme.
+            jac = problem.scheme
+            options["workers"] = objective.map_stencil
+            options["finite_diff_rel_step"] = self.finite_diff_rel_step
+        result = minimize(
+            objective.value,
+            problem.start(rng),
+            method="SLSQP",
+            jac=jac,
+            bounds=_bounds(problem),
+            constraints=problem.constraints,
+            callback=problem.callback,
+            options=options,
+        )
         extras = {k: result[k] for k in ("x", "fun", "jac", "nit", "multipliers") if k in result}
         return Stop(result.message, bool(result.success), int(result.status), extras)
 
