@@ -18,12 +18,11 @@ from torch.overrides import TorchFunctionMode
 from adapters.bench import Bench, Noise
 from adapters.evaluators import Evaluator, Loop, Vmapped
 from adapters.flatten import Array
+from adapters.stack import Stacked
+from adapters.supervised import Supervised
 
-Path = Literal["vmap", "loop"]
-Plan = Literal["auto", "vmap", "loop"]
-
-FEWEST = 5
-"""The smallest batch for vmap: its fixed cost is that of four or five plain passes."""
+Path = Literal["stack", "vmap", "loop"]
+Plan = Literal["auto", "stack", "vmap", "loop"]
 
 SCRATCH_ON_CPU = 4 * 2**20
 SCRATCH_ELSEWHERE = 256 * 2**20
@@ -40,13 +39,18 @@ class Planned(NamedTuple):
 
     loop: Loop
     batch: Evaluator
+    fewest: int
     path: Path
     differentiable: bool
     reason: str
 
-    def evaluator(self, k: int) -> Evaluator:
-        """Return what evaluates a batch of k."""
-        return self.batch if k >= FEWEST else self.loop
+    def values(self, k: int) -> Evaluator:
+        """Return what computes the values of k candidates."""
+        return self.batch if k >= self.fewest else self.loop
+
+    def gradients(self, k: int) -> Evaluator:
+        """Return what computes the gradients of k: a single one's as a training loop would."""
+        return self.batch if k >= max(self.fewest, 2) else self.loop
 
 
 def make_plan(bench: Bench, start: Array, wanted: Plan) -> Planned:
@@ -60,8 +64,9 @@ def make_plan(bench: Bench, start: Array, wanted: Plan) -> Planned:
         ``wanted`` is ``"vmap"``, and it cannot be.
     """
     near = start + 0.01 * np.random.default_rng(0).standard_normal(start.shape)
-    points = torch.from_numpy(np.stack([start, near]))
-    loop, batch, reason = Loop(bench), None, "asked for"
+    points = np.stack([start, near])
+    loop, reason = Loop(bench), "asked for"
+    batch: Stacked | Vmapped | None = None
     noise = Noise(bench.device)
     with noise.replayed():
         values = _first_values(bench, loop, points)
@@ -69,19 +74,24 @@ def make_plan(bench: Bench, start: Array, wanted: Plan) -> Planned:
             bench.noise = noise
             values = loop.values(points)
         gradients, why_not = _first_gradients(bench, loop, points)
-        if wanted != "loop":
+        if wanted in ("auto", "stack"):
+            batch, reason = _try_stack(bench, points, values, gradients)
+        if wanted == "vmap" or (wanted == "auto" and batch is None):
             batch, reason = _try_vmap(bench, points, values, gradients, forced=wanted == "vmap")
-    if batch is None and wanted == "vmap":
-        raise ValueError(f"plan='vmap' is not possible: {reason}; use plan='auto' or 'loop'")
+    if batch is None and wanted in ("stack", "vmap"):
+        raise ValueError(f"plan={wanted!r} is not possible: {reason}; use plan='auto' or 'loop'")
     if bench.noise is not None:
         reason += "; random numbers: every evaluation draws the same"
     if gradients is None:
         reason += f"; no gradients: {why_not}"
-    path: Path = "loop" if batch is None else "vmap"
-    return Planned(loop, batch or loop, path, gradients is not None, reason)
+    path: Path = "loop"
+    if batch is not None:
+        path = "stack" if isinstance(batch, Stacked) else "vmap"
+    fewest = 1 if batch is None else batch.fewest
+    return Planned(loop, batch or loop, fewest, path, gradients is not None, reason)
 
 
-def _first_values(bench: Bench, loop: Loop, points: Tensor) -> Array:
+def _first_values(bench: Bench, loop: Loop, points: Array) -> Array:
     try:
         return loop.values(points)
     except RuntimeError as error:
@@ -93,7 +103,7 @@ def _first_values(bench: Bench, loop: Loop, points: Tensor) -> Array:
             raise error from None
 
 
-def _first_gradients(bench: Bench, loop: Loop, points: Tensor) -> tuple[Array | None, str]:
+def _first_gradients(bench: Bench, loop: Loop, points: Array) -> tuple[Array | None, str]:
     """Return gradients, or why there are none."""
     nothing = None, "the loss does not depend differentiably on the weights"
     try:
@@ -109,12 +119,34 @@ def _first_gradients(bench: Bench, loop: Loop, points: Tensor) -> tuple[Array | 
         return None, _short(error)
 
 
+def _try_stack(
+    bench: Bench, points: Array, values: Array, gradients: Array | None
+) -> tuple[Stacked | None, str]:
+    """Return what evaluates a stack of linear layers, or None; and the reason."""
+    if not isinstance(bench.closure, Supervised) or bench.noise is not None:
+        return None, "no stack of linear layers: the loss is a function of its own, or random"
+    try:
+        batch = Stacked(bench, bench.closure.loss, *bench.closure.data, chunk=_chunk(bench))
+        agree = _agree(batch.values(points), values, bench)
+        if gradients is not None and agree:
+            agree = _agree(batch.gradients(points)[1], gradients, bench)
+    except (ValueError, RuntimeError) as error:
+        return None, f"no stack of linear layers: {_short(error)}"
+    if not agree:
+        return None, "a stack gave other losses or gradients than the loop"
+    return batch, f"a stack of linear layers, samples last; chunks of {batch.chunk}"
+
+
+def _chunk(bench: Bench) -> int:
+    scratch = SCRATCH_ON_CPU if bench.device.type == "cpu" else SCRATCH_ELSEWHERE
+    return max(1, scratch // _footprint(bench))
+
+
 def _try_vmap(
-    bench: Bench, points: Tensor, values: Array, gradients: Array | None, forced: bool
+    bench: Bench, points: Array, values: Array, gradients: Array | None, forced: bool
 ) -> tuple[Vmapped | None, str]:
     """Return what evaluates by vmap, or None; and the reason."""
-    size, on_cpu = _footprint(bench), bench.device.type == "cpu"
-    chunk = max(1, (SCRATCH_ON_CPU if on_cpu else SCRATCH_ELSEWHERE) // size)
+    size, on_cpu, chunk = _footprint(bench), bench.device.type == "cpu", _chunk(bench)
     if on_cpu and chunk < FEWEST_ON_CPU and not forced:
         return None, f"one pass works on {size / 2**20:.1f} MiB, so batches would not be faster"
     batch = Vmapped(bench, chunk)
@@ -122,7 +154,7 @@ def _try_vmap(
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             with bench.attempt(), bench.mode():
-                batch.losses(bench.vector.stack(points))
+                batch.losses(bench.vector.stack(torch.from_numpy(points)))
                 changed = bench.changed()
             agree = _agree(batch.values(points), values, bench)
             if gradients is not None and agree:

@@ -13,13 +13,13 @@ from adapters.flatten import Array
 
 
 class Evaluator(Protocol):
-    """Evaluates candidates (k, n), given as a float64 tensor on the CPU."""
+    """Evaluates candidates (k, n), float64."""
 
-    def values(self, points: Tensor) -> Array:
+    def values(self, points: Array) -> Array:
         """Return losses (k,)."""
         ...
 
-    def gradients(self, points: Tensor) -> tuple[Array, Array]:
+    def gradients(self, points: Array) -> tuple[Array, Array]:
         """Return losses (k,) and gradients (k, n), zero where a loss is constant."""
         ...
 
@@ -30,10 +30,10 @@ class Loop:
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
 
-    def values(self, points: Tensor) -> Array:
+    def values(self, points: Array) -> Array:
         """Return losses (k,)."""
         bench, values = self._bench, np.empty(len(points))
-        parts = bench.vector.cut(points)
+        parts = bench.vector.cut(torch.from_numpy(points))
         with bench.mode():
             for row in range(len(points)):
                 bench.write(parts, row)
@@ -41,10 +41,10 @@ class Loop:
                     values[row] = _number(bench.loss())
         return values
 
-    def gradients(self, points: Tensor) -> tuple[Array, Array]:
+    def gradients(self, points: Array) -> tuple[Array, Array]:
         """Return losses (k,) and gradients (k, n), zero where a loss is constant."""
         bench, values, gradients = self._bench, np.empty(len(points)), np.zeros(points.shape)
-        parts = bench.vector.cut(points)
+        parts = bench.vector.cut(torch.from_numpy(points))
         with torch.enable_grad():
             for row in range(len(points)):
                 bench.write(parts, row)
@@ -59,23 +59,26 @@ class Loop:
 class Vmapped:
     """Chunks of candidates in one pass each, by `torch.vmap` over their stacked weights."""
 
+    fewest = 5
+    """The smallest batch: a pass has the fixed cost of four or five plain ones."""
+
     def __init__(self, bench: Bench, chunk: int) -> None:
         self._bench = bench
         self._places = bench.places()
         self.chunk = chunk
 
-    def values(self, points: Tensor) -> Array:
+    def values(self, points: Array) -> Array:
         """Return losses (k,)."""
         bench, values = self._bench, []
-        for chunk in torch.split(points, self.chunk):
+        for chunk in torch.split(torch.from_numpy(points), self.chunk):
             with bench.attempt(), bench.mode():
                 values.append(_numpy(self.losses(bench.vector.stack(chunk))))
         return np.concatenate(values)
 
-    def gradients(self, points: Tensor) -> tuple[Array, Array]:
+    def gradients(self, points: Array) -> tuple[Array, Array]:
         """Return losses (k,) and gradients (k, n): those of the sum, as candidates are apart."""
         bench, values, gradients = self._bench, [], []
-        for chunk in torch.split(points, self.chunk):
+        for chunk in torch.split(torch.from_numpy(points), self.chunk):
             stacked = [weights.requires_grad_() for weights in bench.vector.stack(chunk)]
             with bench.attempt(), torch.enable_grad():
                 losses = self.losses(stacked)

@@ -3,6 +3,7 @@
 import copy
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Self, get_args
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import nn
 from adapters.batched import Path, Plan, make_plan
 from adapters.bench import Bench
 from adapters.flatten import Array, ParameterVector, Select, as_points
+from adapters.supervised import Supervised
 
 
 class ModelObjective:
@@ -105,7 +107,7 @@ class ModelObjective:
     ) -> None:
         _check(model, "loss", loss, plan)
         place = _place(model, device)
-        supervised = _Supervised(loss, _moved(inputs, place), _moved(targets, place))
+        supervised = Supervised(loss, _moved(inputs, place), _moved(targets, place))
         self._prepare(model, supervised, select, place, plan)
 
     @classmethod
@@ -164,11 +166,11 @@ class ModelObjective:
 
     def __call__(self, points: ArrayLike) -> Any:
         """Return the losses (k,) of points (k, n), or the loss of one point (n,) as a float."""
-        array = as_points(points, self.n, "points")
-        with self._lock, torch.inference_mode(False):
-            batch = torch.from_numpy(np.atleast_2d(array))
-            values = self._plan.evaluator(len(batch)).values(batch)
-        return values if array.ndim == 2 else float(values[0])
+        batch = as_points(points, self.n, "points")
+        if batch.ndim == 1:
+            return float(self(batch[None])[0])
+        with self._lock, _outside_inference():
+            return self._plan.values(len(batch)).values(batch)
 
     @property
     def value_and_gradient(self) -> Callable[[ArrayLike], tuple[Any, Array]] | None:
@@ -180,11 +182,12 @@ class ModelObjective:
         return self._value_and_gradient if self.differentiable else None
 
     def _value_and_gradient(self, points: ArrayLike) -> tuple[Any, Array]:
-        array = as_points(points, self.n, "points")
-        with self._lock, torch.inference_mode(False):
-            batch = torch.from_numpy(np.atleast_2d(array))
-            values, gradients = self._plan.evaluator(len(batch)).gradients(batch)
-        return (values, gradients) if array.ndim == 2 else (float(values[0]), gradients[0])
+        batch = as_points(points, self.n, "points")
+        if batch.ndim == 1:
+            values, gradients = self._value_and_gradient(batch[None])
+            return float(values[0]), gradients[0]
+        with self._lock, _outside_inference():
+            return self._plan.gradients(len(batch)).gradients(batch)
 
     def apply(self, x: ArrayLike) -> nn.Module:
         """Write the weights ``x`` (n,) into the model, in place, and return the model."""
@@ -204,17 +207,12 @@ class ModelObjective:
         vars(self).update(state, _lock=threading.RLock())
 
 
-class _Supervised(nn.Module):
-    """A closure over data; a module, so that a loss with tensors of its own moves along."""
+def _outside_inference() -> AbstractContextManager[Any]:
+    """Leave the caller's inference mode: what it makes could not be written elsewhere."""
+    return torch.inference_mode(False) if torch.is_inference_mode_enabled() else _NOTHING
 
-    def __init__(self, loss: Callable[[Any, Any], Any], inputs: Any, targets: Any) -> None:
-        super().__init__()
-        self.loss = loss
-        self.data = inputs, targets
 
-    def forward(self, model: nn.Module) -> Any:
-        inputs, targets = self.data
-        return self.loss(model(inputs), targets)
+_NOTHING = nullcontext()
 
 
 def _private(
@@ -222,7 +220,7 @@ def _private(
 ) -> tuple[nn.Module, Callable[[Any], Any]]:
     """Copy the modules, but not the data and functions that they refer to."""
     keep: list[Any] = [] if isinstance(closure, nn.Module) else [closure]
-    if isinstance(closure, _Supervised):
+    if isinstance(closure, Supervised):
         keep.append(closure.data)
         if not isinstance(closure.loss, nn.Module):
             keep.append(closure.loss)
