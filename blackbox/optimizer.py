@@ -4,7 +4,7 @@ import copy
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from blackbox.budget import Budget, Halt
 from blackbox.choice import choose_method
@@ -40,6 +40,9 @@ class Optimizer:
     gradients
         Whether you will tell gradients where `wants_gradients` says so; else methods that need
         them ask for finite differences.
+    dtype
+        The precision in which your objective computes: `adam` walks in it, and steps of finite
+        differences are made for it. Points are float64 in any case.
     budget
         Evaluations after which the run stops; None: when the method stops by itself, if it does.
     seed
@@ -71,13 +74,19 @@ class Optimizer:
         bounds: Any = None,
         constraints: Any = (),
         gradients: bool = False,
+        dtype: DTypeLike = np.float64,
         budget: int | None = None,
         seed: int | RandomStream | None = None,
         **options: Any,
     ) -> None:
         limits = Budget(budget)
         problem = make_problem(
-            x0, bounds, constraints, gradients="joint" if gradients else "none", budget=budget
+            x0,
+            bounds,
+            constraints,
+            gradients="joint" if gradients else "none",
+            dtype=dtype,
+            budget=budget,
         )
         rng, _ = make_random(seed)
         self._recipe = _Recipe(method, options, problem, limits, copy.deepcopy(rng))

@@ -7,6 +7,7 @@ from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import DTypeLike
 from scipy.optimize import Bounds, OptimizeWarning
 
 from blackbox.types import Array, Callback, Problem, RandomStream, Scheme
@@ -20,6 +21,7 @@ def make_problem(
     fun: Any = None,
     gradients: Literal["none", "joint", "separate"] = "none",
     scheme: Scheme | None = None,
+    dtype: DTypeLike | None = None,
     budget: int | None = None,
     callback: Callback | None = None,
 ) -> Problem:
@@ -31,8 +33,8 @@ def make_problem(
         As `minimize` takes them.
     fun
         The objective, for what it says of itself: ``n``, ``dtype``, ``blocks``.
-    gradients, scheme, budget, callback
-        See `Problem`.
+    gradients, scheme, dtype, budget, callback
+        See `Problem`; a `dtype` of None is what the objective says, else float64.
 
     Raises
     ------
@@ -57,7 +59,7 @@ def make_problem(
         gradients=gradients,
         scheme=scheme,
         blocks=tuple(getattr(fun, "blocks", ())),
-        dtype=np.dtype(getattr(fun, "dtype", np.float64)),
+        dtype=check_dtype(getattr(fun, "dtype", None) if dtype is None else dtype),
         budget=budget,
         callback=callback,
     )
@@ -136,6 +138,20 @@ def _pairs(bounds: Any, n: int | None) -> tuple[Array, Array]:
     except (TypeError, ValueError):
         raise TypeError(f"bounds must be numbers or None; got {bounds!r:.80}") from None
     return lower, upper
+
+
+def check_dtype(dtype: Any) -> np.dtype[Any]:
+    """Return the precision of an objective; float64 for None.
+
+    Raises
+    ------
+    TypeError
+        If it is no real floating type.
+    """
+    found = np.dtype(np.float64 if dtype is None else dtype)
+    if found.kind != "f":
+        raise TypeError(f"dtype must be a real floating type; got {dtype!r}")
+    return found
 
 
 def check_starts(x0: Any) -> Array:

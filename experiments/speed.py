@@ -210,7 +210,7 @@ def summary(found: list[Measurement], command: str) -> dict[str, Any]:
 
 
 def save(found: list[Measurement], folder: Path, content: Mapping[str, Any]) -> None:
-    """Write ``speed.md`` and ``speed.json``."""
+    """Write ``README.md`` and ``speed.json``."""
     folder.mkdir(parents=True, exist_ok=True)
     write(folder / "speed.json", to_json(content))
     sides = "\n".join(
@@ -227,7 +227,7 @@ Made by `{content["command"]}`; the numbers are in `speed.json`. {verdict}
 
 {describe(content["versions"], content["machine"])}.
 """
-    write(folder / "speed.md", text)
+    write(folder / "README.md", text)
 
 
 def _ratio(value: float) -> str:

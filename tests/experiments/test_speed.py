@@ -94,7 +94,7 @@ def test_a_missed_goal_is_said_and_is_no_failure(measured, tmp_path, monkeypatch
     monkeypatch.setattr("experiments.speed_cases.BENCHMARKS", [m.benchmark for m in measured])
     assert cli.main(["speed", "--out", str(tmp_path)]) == 0
     assert "NO" in capsys.readouterr().out
-    page = (tmp_path / "speed.md").read_text()
+    page = (tmp_path / "README.md").read_text()
     assert "Goals missed: bad." in page
     read = json.loads((tmp_path / "speed.json").read_text())
     assert [b["reached"] for b in read["benchmarks"]] == [True, False]
