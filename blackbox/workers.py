@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, cast
 
 Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 Workers = int | Executor | Map | None
@@ -40,8 +40,7 @@ def open_workers(workers: Workers) -> Iterator[Map | None]:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
     elif isinstance(workers, Executor) or hasattr(workers, "submit"):
-        pool_map: Map = getattr(workers, "map")  # noqa: B009
-        yield pool_map
+        yield cast(Executor, workers).map  # or what is like one
     elif callable(workers):
         yield workers
     else:

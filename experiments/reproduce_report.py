@@ -111,9 +111,9 @@ What the article calls the final loss: {quantities}.
 
 - **CMA-ES** depends on the signs and order of eigenvectors, so on the linear algebra library: its
   published loss is one draw from a wide distribution. Over {len(found.cma)} seeds the final loss
-  has the median {middle:.3g} and the quartiles {low:.3g} and {high:.3g}; {found.cma_percentile:.0f}
-  % of the runs end at or below the published {_published("cma"):.4g}, and {stuck:.0f} % are still
-  above 1000.
+  has the median {middle:.3g} and the quartiles {low:.3g} and {high:.3g};
+  {found.cma_percentile:.0f} % of the runs end at or below the published {_published("cma"):.4g},
+  and {stuck:.0f} % are still above 1000.
 - **Dual annealing** depends on the last bits of the loss: {_share(found)}.
 - **SLSQP**'s curve in the article's figure goes down to {slsqp.every[-1]:.4g}, below the loss it
   returns, {slsqp.value:.4g}: the figure counts the points of finite differences as progress.
