@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import torch
 
+    from adapters.batched import Plan
+
 Array = NDArray[np.float64]
 
 SEED = 42
@@ -57,7 +59,7 @@ def network() -> "tuple[torch.nn.Module, torch.Tensor]":
     return model, data
 
 
-def objective(order: Any = None) -> Any:
+def objective(order: Any = None, plan: "Plan" = "auto") -> Any:
     """Return the batched objective, (k, 10) -> (k,).
 
     Parameters
@@ -65,6 +67,8 @@ def objective(order: Any = None) -> Any:
     order
         A permutation of the rows of the data. The loss stays the same but for the last bits of
         its sum, which shows what hangs on them.
+    plan
+        As in `adapters.ModelObjective`; ``"loop"`` is point by point, as in the article.
     """
     from torch.nn.functional import mse_loss
 
@@ -73,7 +77,7 @@ def objective(order: Any = None) -> Any:
     model, data = network()
     if order is not None:
         data = data[order]
-    return ModelObjective(model, mse_loss, data, data)
+    return ModelObjective(model, mse_loss, data, data, plan=plan)
 
 
 def draw(rng: np.random.Generator | np.random.RandomState) -> Array:
