@@ -3,6 +3,7 @@
 import contextvars
 import queue
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, TypeVar
 
@@ -26,16 +27,16 @@ def drive(asking: Generator[Ask, Told, Returned], evaluate: Evaluate) -> Returne
         asking.close()
 
 
-class Blocking:
+class Blocking(ABC):
     """Base of the algorithms written as ``solve(problem, rng, evaluate) -> Stop``.
 
     `minimize` calls `solve` directly, in the caller's thread. `run` is the same solver as a
     generator, for `Optimizer`.
     """
 
+    @abstractmethod
     def solve(self, problem: Problem, rng: RandomStream, evaluate: Evaluate) -> Stop:
         """Run the solver to its end; every evaluation goes through `evaluate`."""
-        raise NotImplementedError
 
     def run(self, problem: Problem, rng: RandomStream) -> Run:
         """Return the solver as a `Run`, parked in a thread between two asks."""

@@ -14,8 +14,8 @@ from blackbox.types import Array, Ask, Problem, RandomStream, Run, Stop
 
 
 @dataclass(frozen=True)
-class PSO:
-    """Global-best particle swarm.
+class Swarm:
+    """The options of a global-best particle swarm, by pyswarm's names and defaults.
 
     Attributes
     ----------
@@ -30,9 +30,6 @@ class PSO:
         by no more than this. Negative: never.
     patience
         Stop after this many iterations without improvement; 0: never.
-    updating
-        ``"deferred"`` moves the whole swarm at once, one batch an iteration; ``"immediate"`` moves
-        particle by particle, each seeing the best found a moment before.
     """
 
     swarmsize: int = 100
@@ -43,7 +40,6 @@ class PSO:
     minstep: float = 1e-8
     minfunc: float = 1e-8
     patience: int = 0
-    updating: Literal["deferred", "immediate"] = "deferred"
 
     def __post_init__(self) -> None:
         if self.swarmsize < 2:
@@ -53,6 +49,32 @@ class PSO:
             )
         if self.maxiter < 1:
             raise ValueError(f"maxiter must be at least 1; got {self.maxiter}")
+
+    def first(self, problem: Problem, rng: RandomStream) -> Array:
+        """Draw positions in the box; starts that were given take the place of the first ones."""
+        x: Array = problem.lower + rng.random((self.swarmsize, problem.n)) * (
+            problem.upper - problem.lower
+        )
+        starts = problem.starts[: self.swarmsize]
+        x[: len(starts)] = starts
+        return x
+
+
+@dataclass(frozen=True)
+class PSO(Swarm):
+    """Particle swarm on whole-swarm arrays.
+
+    Attributes
+    ----------
+    updating
+        ``"deferred"`` moves the whole swarm at once, one batch an iteration; ``"immediate"`` moves
+        particle by particle, each seeing the best found a moment before.
+    """
+
+    updating: Literal["deferred", "immediate"] = "deferred"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.updating not in ("deferred", "immediate"):
             raise ValueError(f"updating is 'deferred' or 'immediate'; got {self.updating!r}")
 
@@ -64,7 +86,7 @@ class PSO:
     def _deferred(self, problem: Problem, rng: RandomStream) -> Run:
         lower, upper = problem.lower, problem.upper
         shape, width = (self.swarmsize, problem.n), upper - lower
-        x = _first(problem, rng, self.swarmsize)
+        x = self.first(problem, rng)
         v = rng.uniform(-width, width, shape)
         p, fp = x.copy(), (yield Ask(x.copy())).values
         best = _Best(self, p, fp)
@@ -83,7 +105,7 @@ class PSO:
     def _immediate(self, problem: Problem, rng: RandomStream) -> Run:
         lower, upper = problem.lower, problem.upper
         shape, width = (self.swarmsize, problem.n), upper - lower
-        x = _first(problem, rng, self.swarmsize)
+        x = self.first(problem, rng)
         v = np.array([-width + rng.random(problem.n) * (width + width) for _ in x])
         p, fp = x.copy(), (yield Ask(x.copy())).values.copy()
         best = _Best(self, p, fp)
@@ -108,18 +130,10 @@ class PSO:
         return best.ended()
 
 
-def _first(problem: Problem, rng: RandomStream, swarmsize: int) -> Array:
-    """Positions drawn in the box; starts that were given take the place of the first ones."""
-    x = problem.lower + rng.random((swarmsize, problem.n)) * (problem.upper - problem.lower)
-    starts = problem.starts[:swarmsize]
-    x[: len(starts)] = starts
-    return x
-
-
 class _Best:
     """The swarm's best, and the stopping rules that watch it."""
 
-    def __init__(self, options: PSO, p: Array, fp: Array) -> None:
+    def __init__(self, options: Swarm, p: Array, fp: Array) -> None:
         self._options, self._idle = options, 0
         leader = int(fp.argmin())
         self.x, self.value = p[leader].copy(), float(fp[leader])

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from blackbox.algorithms.pso import Swarm
 from blackbox.blocking import Blocking, Pointwise
 from blackbox.types import Array, Evaluate, Problem, RandomStream, Stop
 
@@ -12,27 +13,10 @@ _INFEASIBLE = 1e299
 
 
 @dataclass(frozen=True)
-class PySwarm(Blocking):
+class PySwarm(Swarm, Blocking):
     """``pyswarm.pso`` with its options and defaults; see `PSO` for the same in batches."""
 
-    swarmsize: int = 100
-    omega: float = 0.5
-    phip: float = 0.5
-    phig: float = 0.5
-    maxiter: int = 100
-    minstep: float = 1e-8
-    minfunc: float = 1e-8
-    patience: int = 0
     debug: bool = False
-
-    def __post_init__(self) -> None:
-        if self.swarmsize < 2:
-            raise ValueError(
-                f"swarmsize={self.swarmsize} is below the minimum of 2: a lone particle has no "
-                "swarm to learn from"
-            )
-        if self.maxiter < 1:
-            raise ValueError(f"maxiter must be at least 1; got {self.maxiter}")
 
     def solve(self, problem: Problem, rng: RandomStream, evaluate: Evaluate) -> Stop:
         """Run pyswarm on `evaluate`."""
@@ -66,7 +50,7 @@ class PySwarm(Blocking):
             debug=self.debug,
             seed=np.random.default_rng(rng),  # a stream is used as it is
             patience=self.patience,
-            init=self._first(problem, rng),
+            init=self.first(problem, rng) if len(problem.starts) else None,
         )
         if raised is not None:
             raise raised
@@ -75,14 +59,3 @@ class PySwarm(Blocking):
         if result.fun < _INFEASIBLE:
             extras |= {"x": np.array(result.x), "fun": float(result.fun)}
         return Stop(str(result.message), not ended, 2 if ended else 0, extras)
-
-    def _first(self, problem: Problem, rng: RandomStream) -> Array | None:
-        """Positions as the library draws them, the given starts in place of the first ones."""
-        if not len(problem.starts):
-            return None
-        x = problem.lower + rng.random((self.swarmsize, problem.n)) * (
-            problem.upper - problem.lower
-        )
-        starts = problem.starts[: self.swarmsize]
-        x[: len(starts)] = starts
-        return x
