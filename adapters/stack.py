@@ -26,7 +26,6 @@ _ELEMENTWISE: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
     nn.Tanh: torch.tanh,
     nn.Sigmoid: torch.sigmoid,
     nn.SiLU: nn.functional.silu,
-    nn.Identity: lambda h: h,
 }
 _IN_PLACE: dict[Any, Callable[[Tensor], Tensor]] = {
     torch.relu: torch.relu_,
@@ -217,7 +216,7 @@ def _read(bench: Bench) -> list[_Linear | Callable[[Tensor], Tensor]]:
                 )
             )
             searched |= id(module.weight) in index or id(bias) in index
-        elif type(module) is nn.Dropout and not module.training:
+        elif type(module) is nn.Identity or (type(module) is nn.Dropout and not module.training):
             continue
         elif type(module) in _ELEMENTWISE:
             layers.append(_ELEMENTWISE[type(module)])
