@@ -43,8 +43,10 @@ class ModelObjective:
         Where to evaluate; model and data are copied there. None: where the model is, and data
         follow it.
     plan
-        ``"auto"``: in one pass (`torch.func.vmap`) if the loss, tried on two candidates, comes
-        out as it does one by one, and batches promise to be faster. ``"vmap"`` demands it,
+        ``"auto"``: in one pass if the loss, tried on two candidates, comes out as it does one by
+        one, and batches promise to be faster: stacks of linear layers under a squared error or a
+        cross-entropy by matrix products (``"stack"``), others by `torch.func.vmap` (``"vmap"``).
+        Either name demands that path,
         ``"loop"`` avoids it.
 
     Attributes
@@ -60,7 +62,8 @@ class ModelObjective:
     differentiable
         Whether there are gradients.
     path, reason
-        ``"vmap"`` or ``"loop"``, and why. Batches of fewer than five go one by one on both.
+        ``"stack"``, ``"vmap"`` or ``"loop"``, and why. Under vmap batches of fewer than five go
+        one by one; so does a single gradient always, by the operations of a training loop.
     batched
         True: a call takes points (k, n).
 
@@ -70,7 +73,7 @@ class ModelObjective:
         An argument is not what it should be; the loss is not one real number.
     ValueError
         Nothing to search; weights that are not finite; an unknown plan or device;
-        ``plan="vmap"`` where vmap is not possible.
+        ``plan="stack"`` or ``"vmap"`` where that is not possible.
     Exception
         What the model or the loss raises: it is evaluated a few times when the objective is made.
 
