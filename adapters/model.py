@@ -46,8 +46,7 @@ class ModelObjective:
         ``"auto"``: in one pass if the loss, tried on two candidates, comes out as it does one by
         one, and batches promise to be faster: stacks of linear layers under a squared error or a
         cross-entropy by matrix products (``"stack"``), others by `torch.func.vmap` (``"vmap"``).
-        Either name demands that path,
-        ``"loop"`` avoids it.
+        Either name demands that path; ``"loop"`` goes one by one.
 
     Attributes
     ----------
