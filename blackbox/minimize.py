@@ -82,10 +82,10 @@ def minimize(
         A name of `blackbox.ALGORITHMS`, in any case; ``"auto"`` chooses, see
         `blackbox.choice.choose`.
     jac
-        The gradient ``jac(x, *args) -> (n,)``; True where `fun` returns ``(value, gradient)``;
-        ``"2-point"`` or ``"3-point"`` for finite differences by relative steps; False for the
-        method's own. None: ``fun.value_and_gradient`` where there is one (torch models), else as
-        False.
+        The gradient ``jac(x, *args) -> (n,)``, or (k, n) of a batch where `fun` takes batches; True
+        where `fun` returns ``(value, gradient)``; ``"2-point"`` or ``"3-point"`` for finite
+        differences by relative steps; False for the method's own. None: the objective's
+        ``value_and_gradient`` where there is one (torch models), else as False.
     hess, hessp
         For scipy's signature: no method here uses a Hessian, and one that is given warns, as there.
     bounds

@@ -32,7 +32,8 @@ def make_problem(
     x0, bounds, constraints
         As `minimize` takes them.
     fun
-        The objective, for what it says of itself: ``n``, ``dtype``, ``blocks``.
+        The objective. One that has an attribute ``batched``, as our adapters' have, may say more of
+        itself: ``n``, ``dtype``, ``blocks``.
     gradients, scheme, dtype, budget, callback
         See `Problem`; a `dtype` of None is what the objective says, else float64.
 
@@ -42,10 +43,12 @@ def make_problem(
         That name the argument, before anything is evaluated.
     """
     starts = None if x0 is None else check_starts(x0)
-    n = getattr(fun, "n", None) if starts is None else starts.shape[1]
-    lower, upper = check_bounds(bounds, n)
-    expected = getattr(fun, "n", None)
-    if isinstance(expected, int) and expected != len(lower):
+    # Only an objective that speaks our adapters' protocol means by these names what we do.
+    names = ("n", "dtype", "blocks") if hasattr(fun, "batched") else ()
+    says = {name: getattr(fun, name) for name in names if hasattr(fun, name)}
+    expected = says.get("n")
+    lower, upper = check_bounds(bounds, expected if starts is None else starts.shape[1])
+    if expected is not None and expected != len(lower):
         raise ValueError(
             f"x0 (or bounds) has {len(lower)} coordinates, but the objective takes {expected}"
         )
@@ -58,8 +61,8 @@ def make_problem(
         constraints=tuple(constraints),
         gradients=gradients,
         scheme=scheme,
-        blocks=tuple(getattr(fun, "blocks", ())),
-        dtype=check_dtype(getattr(fun, "dtype", None) if dtype is None else dtype),
+        blocks=tuple(says.get("blocks", ())),
+        dtype=check_dtype(says.get("dtype") if dtype is None else dtype),
         budget=budget,
         callback=callback,
     )

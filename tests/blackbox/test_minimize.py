@@ -144,12 +144,16 @@ def test_batched_gradients_come_as_rows():
 
 
 def test_an_objective_that_says_its_dimension_is_believed():
-    class Objective:
-        n = 3
+    class Named:
+        n = 3  # of something else, for all that we know
 
         def __call__(self, x):
             return bowl(x)
 
+    class Objective(Named):
+        batched = False
+
+    assert minimize(Named(), [0.0, 0.0], budget=10).nfev == 10
     assert minimize(Objective(), bounds=(-1, 1), method="random", budget=10).x.shape == (3,)
     with pytest.raises(ValueError, match="3"):
         minimize(Objective(), [0.0, 0.0])

@@ -316,6 +316,8 @@ class Coarse:
 
     dtype = np.float32
 
+    batched = False
+
     def __init__(self):
         self.points = []
 
