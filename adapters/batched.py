@@ -130,7 +130,7 @@ def _try_stack(
         agree = _agree(batch.values(points), values, bench)
         if gradients is not None and agree:
             agree = _agree(batch.gradients(points)[1], gradients, bench)
-    except (ValueError, RuntimeError) as error:
+    except Exception as error:
         return None, f"no stack of linear layers: {_short(error)}"
     if not agree:
         return None, "a stack gave other losses or gradients than the loop"

@@ -89,6 +89,7 @@ class Bench:
         """Write one row of a batch, cut up, into the model, in place, as a training loop would."""
         for memory, rows in zip(self._memory, parts, strict=True):
             memory.copy_(rows[row])
+        torch.clear_autocast_cache()  # a caller's autocast keeps casts of weights, by identity
 
     def places(self) -> list[list[tuple[nn.Module, str]]]:
         """Return, for each free parameter, where modules refer to it: several places if tied."""

@@ -36,7 +36,8 @@ class ModelObjective:
         ``loss(output, targets)``, one real number. It must not read the model's weights itself
         (penalties on them): use `from_function` for that.
     inputs, targets
-        Tensors, or tuples, lists or dicts of them; not copied.
+        Tensors, or tuples, lists or dicts of them. Must not be changed afterwards: some paths
+        copy them, others do not.
     select
         Which weights are free; as in `ParameterVector`. None: those that require gradients.
     device

@@ -99,6 +99,7 @@ class Stacked:
     """
 
     fewest = 1
+    """The smallest batch: even a single candidate costs less than through the modules."""
 
     def __init__(
         self, bench: Bench, loss: Callable[[Any, Any], Any], inputs: Any, targets: Any, chunk: int
@@ -127,9 +128,9 @@ class Stacked:
     def _pass(self, points: Array) -> Array:
         # Nothing here requires gradients, so none are tracked in any mode.
         scratch = self._fill(points)
-        losses = self._loss(self._forward(scratch.layers, graph=False))
-        values: Array = losses.cpu().numpy()
-        return values if values.dtype == np.float64 else values.astype(np.float64)
+        losses = self._loss(self._forward(scratch.layers, graph=False)).cpu()
+        values: Array = (losses if self._exact else losses.double()).numpy()
+        return values
 
     def gradients(self, points: Array) -> tuple[Array, Array]:
         """Return losses (k,) and gradients (k, n): those of the sum, as candidates are apart."""
@@ -153,8 +154,8 @@ class Stacked:
         scratch = self._kept.get(len(points))
         if scratch is None:
             scratch = self._new_scratch(len(points))
-        # A weight too large for a lower precision is infinite there; that is no news.
-        with nullcontext() if self._exact else np.errstate(over="ignore"):
+        # A weight too large for float32 is infinite there, one too small zero; that is no news.
+        with nullcontext() if self._exact else np.errstate(all="ignore"):
             for rows, where in zip(scratch.rows, self._slices, strict=True):
                 # numpy converts as it copies, in a fraction of the time of a torch operation.
                 rows[...] = points[:, where]
@@ -167,7 +168,8 @@ class Stacked:
         if len(self._kept) >= KEPT:
             self._kept.clear()
         precision, device = self._bench.vector.precision, self._bench.device
-        memory = [torch.empty((k, *s), dtype=precision) for s in self._bench.vector.shapes]
+        shapes = self._bench.vector.shapes
+        memory = [torch.empty((k, *shape), dtype=precision, device="cpu") for shape in shapes]
         weights = [m if device.type == "cpu" else m.to(device) for m in memory]
         rows = [m.numpy().reshape(k, -1) for m in memory]
         scratch = _Scratch(memory, rows, weights, self._place(weights))
@@ -229,19 +231,26 @@ def _read(bench: Bench) -> list[_Linear | Callable[[Tensor], Tensor]]:
 
 def _flat(module: nn.Module) -> list[nn.Module]:
     """Return the modules of nested sequences in order."""
-    if module._forward_hooks or module._forward_pre_hooks:
-        raise _Unfit(f"its {type(module).__name__} has hooks")
-    if "forward" in vars(module):
-        raise _Unfit(f"its {type(module).__name__} has a forward of its own")
+    _check_plain(module)
     if type(module) is nn.Sequential:
         return [inner for part in module for inner in _flat(part)]
     return [module]
 
 
+def _check_plain(module: nn.Module) -> None:
+    """Make sure that a call of the module does what its type says, and nothing else."""
+    hooks = module._forward_hooks, module._forward_pre_hooks
+    if any(hooks) or module._backward_hooks or module._backward_pre_hooks:
+        raise _Unfit(f"its {type(module).__name__} has hooks")
+    if "forward" in vars(module):
+        raise _Unfit(f"its {type(module).__name__} has a forward of its own")
+
+
 def _features_first(inputs: Any, bench: Bench) -> Tensor:
     dtypes = {p.dtype for p in bench.model.parameters()}
-    if bench.vector.precision == torch.bfloat16:
-        raise _Unfit("numpy knows no bfloat16")
+    if bench.vector.precision not in (torch.float64, torch.float32):
+        # A sum of squares overflows where their mean does not, and numpy knows no bfloat16.
+        raise _Unfit(f"it is in {bench.vector.precision}".replace("torch.", ""))
     if not (isinstance(inputs, Tensor) and inputs.dim() == 2 and {inputs.dtype} == dtypes):
         raise _Unfit("the inputs are no matrix in the model's precision")
     return inputs.detach().T.contiguous()
@@ -250,6 +259,8 @@ def _features_first(inputs: Any, bench: Bench) -> Tensor:
 def _read_loss(loss: Any, targets: Any) -> Callable[[Tensor], Tensor]:
     if not isinstance(targets, Tensor) or targets.requires_grad:
         raise _Unfit("the targets are no plain tensor")
+    if isinstance(loss, nn.Module):
+        _check_plain(loss)
     if loss is nn.functional.mse_loss or (type(loss) is nn.MSELoss and loss.reduction == "mean"):
         if targets.dim() != 2:
             raise _Unfit("the targets are no matrix")
@@ -258,8 +269,9 @@ def _read_loss(loss: Any, targets: Any) -> Callable[[Tensor], Tensor]:
         type(loss) is nn.CrossEntropyLoss
         and (loss.reduction, loss.weight, loss.label_smoothing) == ("mean", None, 0.0)
     ):
-        if targets.dim() != 1 or targets.dtype != torch.int64 or (targets < 0).any():
-            raise _Unfit("the targets are no vector of classes")
+        ignored = getattr(loss, "ignore_index", -100)
+        if targets.dim() != 1 or targets.dtype != torch.int64 or (targets == ignored).any():
+            raise _Unfit("the targets are no vector of classes, none of them ignored")
         return _CrossEntropy(targets)
     raise _Unfit("the loss is neither mse_loss nor cross_entropy")
 

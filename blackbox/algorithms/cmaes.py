@@ -4,7 +4,7 @@ Hansen, N. (2016), The CMA evolution strategy: a tutorial, arXiv:1604.00772.
 """
 
 import warnings
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -68,13 +68,13 @@ class CMA:
         with warnings.catch_warnings():  # the library adds a filter of its own
             import cma
 
-        start, sigma0, options = self._settings(problem, rng)
+        start, sigma0, options = self._settings(_widened(problem), rng)
         es = cma.CMAEvolutionStrategy(start, sigma0, options)
         bounded = bool(np.isfinite(problem.lower).any() or np.isfinite(problem.upper).any())
         worst = 0.0
         while not (reasons := es.stop()):
             solutions = es.ask()
-            points = np.array(solutions)
+            points = np.array(solutions)[:, : problem.n]
             if bounded:
                 # The library's transformation can miss a bound by a rounding error.
                 points = np.clip(points, problem.lower, problem.upper)
@@ -109,6 +109,16 @@ class CMA:
             "signals_filename": "",
         }
         return problem.start(rng), sigma0, options
+
+
+def _widened(problem: Problem) -> Problem:
+    """Give a problem of one variable a second that counts for nothing: cma needs two."""
+    if problem.n > 1:
+        return problem
+    low, high = (0.0, 1.0) if problem.bounded else (-np.inf, np.inf)
+    starts = np.column_stack([problem.starts, np.full(len(problem.starts), 0.5)])
+    lower, upper = np.append(problem.lower, low), np.append(problem.upper, high)
+    return replace(problem, lower=lower, upper=upper, starts=starts)
 
 
 def _side(bound: Array) -> list[float | None]:

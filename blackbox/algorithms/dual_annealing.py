@@ -54,7 +54,8 @@ class DualAnnealing(Blocking):
             " ".join(result.message),
             bool(result.success),
             int(result.status),
-            {"x": result.x, "fun": float(result.fun), "nit": int(result.nit)},
+            # Its best point is the best one told; where values overflow, its own x may be another.
+            {"nit": int(result.nit)},
         )
 
     def _local(self, problem: Problem, objective: Pointwise) -> dict[str, Any]:

@@ -55,7 +55,6 @@ class PySwarm(Swarm, Blocking):
         if raised is not None:
             raise raised
         ended = str(result.message).startswith("Maximum iterations")
-        extras: dict[str, object] = {"nit": int(result.nit)}
-        if result.fun < _INFEASIBLE:
-            extras |= {"x": np.array(result.x), "fun": float(result.fun)}
-        return Stop(str(result.message), not ended, 2 if ended else 0, extras)
+        # Its best point is the best one told.
+        nit = {"nit": int(result.nit)}
+        return Stop(str(result.message), not ended, 2 if ended else 0, nit)

@@ -107,7 +107,7 @@ def test_what_is_no_loss_is_refused_at_once(loss, said, plan):
 
 
 def test_nan_and_infinite_losses_are_returned_as_they_are():
-    for case in (perceptron, reading):
+    for case in (perceptron, weighted_loss, reading):
         objective = ModelObjective(*make(case))
         points = around(objective, 6)
         points[1] = 1e39  # infinite in float32
@@ -215,7 +215,9 @@ def test_inputs_may_be_nested():
     assert objective.path == "vmap"
 
 
-@pytest.mark.parametrize("case", [perceptron, normalised_train, lstm], ids=lambda c: c.__name__)
+@pytest.mark.parametrize(
+    "case", [perceptron, weighted_loss, normalised_train, lstm], ids=lambda c: c.__name__
+)
 def test_copies_and_pickles_give_equal_values(case):
     setup = make(case)
     objective = ModelObjective(*setup)
@@ -243,7 +245,7 @@ def test_a_model_that_keeps_activations_can_still_be_copied():
 
 
 def test_any_autograd_mode_of_the_caller_will_do():
-    for case in (perceptron, lstm):
+    for case in (perceptron, weighted_loss, lstm):
         objective = ModelObjective(*make(case))
         points = around(objective, 6)
         expected = objective.value_and_gradient(points)
@@ -255,8 +257,9 @@ def test_any_autograd_mode_of_the_caller_will_do():
             np.testing.assert_array_equal(gradients, expected[1])
 
 
-def test_an_objective_made_in_inference_mode_works_outside():
-    setup = make(perceptron)
+@pytest.mark.parametrize("case", [perceptron, weighted_loss], ids=lambda c: c.__name__)
+def test_an_objective_made_in_inference_mode_works_outside(case):
+    setup = make(case)
     expected = ModelObjective(*setup)
     with torch.inference_mode():
         objective = ModelObjective(*setup)
@@ -267,6 +270,25 @@ def test_an_objective_made_in_inference_mode_works_outside():
         objective.value_and_gradient(points), expected.value_and_gradient(points), strict=True
     ):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("plan", ["vmap", "loop"])
+def test_the_callers_autocast_sees_every_candidate(plan):
+    model, loss, inputs, targets = make(perceptron)
+
+    def closure(model):
+        with torch.autocast("cpu"):
+            return loss(model(inputs), targets)
+
+    objective = ModelObjective(model, loss, inputs, targets, plan=plan)
+    inside = ModelObjective.from_function(model, closure, plan="loop")
+    points = around(objective, 6)
+    with torch.autocast("cpu"):
+        values, gradients = objective.value_and_gradient(points)
+        np.testing.assert_allclose(objective(points), values, rtol=0.01)
+    expected_values, expected = inside.value_and_gradient(points)
+    np.testing.assert_allclose(values, expected_values, rtol=0.01)
+    np.testing.assert_allclose(gradients, expected, atol=0.02 * np.abs(expected).max())
 
 
 def test_threads_take_turns():
