@@ -8,17 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from adapters import ParameterVector
-
-
-class Tied(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.inner = nn.Linear(3, 3, bias=False)
-        self.outer = nn.Linear(3, 3)
-        self.outer.weight = self.inner.weight
-
-    def forward(self, x):
-        return self.outer(torch.tanh(self.inner(x)))
+from tests.adapters.cases import Tied
 
 
 def network():
