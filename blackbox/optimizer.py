@@ -55,6 +55,11 @@ class Optimizer:
     TypeError, ValueError
         For arguments that make no sense; they are named.
 
+    Notes
+    -----
+    Pickling writes the recipe and what was told; unpickling tells it again. So a run keeps each
+    value (8 bytes) and gradient it was told, up to 64 MiB; past that it can't be pickled.
+
     Examples
     --------
     >>> from blackbox import Optimizer
