@@ -84,7 +84,8 @@ def test_the_articles_loss():
         objective = ModelObjective(*make(article), plan=plan)
         value = objective(x0)
         assert type(value) is float
-        assert value == 307090.483492672
+        # The last digits of torch's draws hang on the processor; experiments has the exact data.
+        assert value == pytest.approx(307090.483492672, rel=1e-6)
         np.testing.assert_allclose(objective(np.tile(x0, (100, 1))), value, rtol=1e-14)
 
 
