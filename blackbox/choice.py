@@ -9,9 +9,9 @@ from blackbox.algorithms import Method, find
 from blackbox.types import Algorithm, Problem
 
 GRADIENT_LOCAL = 100
-"""Variables up to which SLSQP's n x n matrices are cheap beside a gradient of the objective."""
+"""Variables up to which SLSQP, with its n x n matrices, is preferred: a rule of thumb."""
 DIAGONAL_FROM = 500
-"""Variables from which a full covariance matrix costs more than it finds."""
+"""Variables from which CMA-ES learns variances alone: a rule of thumb."""
 
 
 class Choice(NamedTuple):
@@ -100,7 +100,7 @@ def check_fit(row: Method, problem: Problem) -> None:
         )
     if not len(problem.starts) and not problem.bounded:
         raise ValueError("x0 is missing and bounds are not finite; give a start or a finite box")
-    if len(problem.starts) > 1 and row.start == "used":
+    if len(problem.starts) > 1 and not row.many_starts:
         raise ValueError(
             f"method {row.name!r} begins at one start; x0 has {len(problem.starts)}. Give one, or "
             "call minimize once for each"

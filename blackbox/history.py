@@ -169,7 +169,7 @@ class History:
 
     @property
     def values(self) -> Array:
-        """The best value after each improvement."""
+        """The incumbent's value after each improvement; it may rise where feasibility is won."""
         return np.array([row.value for row in self._improvements], dtype=float)
 
     def __repr__(self) -> str:

@@ -12,21 +12,20 @@ class ProgressLine:
     def __init__(self, method: str, budget: int | None) -> None:
         self._method, self._budget = method, budget
         self._shown = 0.0
+        self._history: History | None = None
 
     def __call__(self, history: History) -> None:
         """Show the evaluations, the best value and the time."""
+        self._history = history
         now = time.monotonic()
         if now - self._shown >= 0.2:
-            self._shown, self._history = now, history
+            self._shown = now
             self._write(history, "\r")
-        self._history = history
 
     def close(self) -> None:
         """Show the final state and end the line."""
-        if self._shown:
-            self._write(self._history, "\r")
-            sys.stderr.write("\n")
-            sys.stderr.flush()
+        if self._history is not None:
+            self._write(self._history, "\n")
 
     def _write(self, history: History, end: str) -> None:
         of = f"/{self._budget:,}" if self._budget else ""

@@ -54,8 +54,9 @@ class Method:
         ``"required"``: finite ones for every variable; ``"strict"``: none needed, and never asks
         outside those given.
     start
-        ``"used"``: begins at x0; ``"seeded"``: x0 joins a population or chain that is drawn;
-        ``"many"``: x0 may be several starts (k, n), run side by side.
+        ``"used"``: begins at x0; ``"seeded"``: x0 joins a population or chain that is drawn.
+    many_starts
+        Whether x0 may be several starts, (k, n): all of them are evaluated.
     batch
         What its batches are.
     proof
@@ -86,11 +87,12 @@ class Method:
     library: str
     gradients: Literal["none", "optional"]
     bounds: Literal["strict", "required"]
-    start: Literal["used", "seeded", "many"]
+    start: Literal["used", "seeded"]
     batch: str
     proof: Proof
     constraints: bool = False
     fixed_variables: bool = False
+    many_starts: bool = False
     tolerates_failures: bool = False
     random: bool = True
     callback: Literal["solver", "batch"] = "batch"
@@ -148,7 +150,8 @@ _ROWS = [
         "torch",
         gradients="optional",
         bounds="strict",
-        start="many",
+        start="used",
+        many_starts=True,
         batch="the starts (k, n); without gradients their stencils",
         proof=Proof(1e-6, 10, 20_000, {"lr": 0.05}),
         fixed_variables=True,
@@ -192,6 +195,7 @@ _ROWS = [
         gradients="none",
         bounds="required",
         start="seeded",
+        many_starts=True,
         batch="the swarm; with updating='immediate' one particle",
         proof=Proof(1e-4, 3, 20_000, {"maxiter": 200}),
         tolerates_failures=True,
@@ -206,6 +210,7 @@ _ROWS = [
         gradients="none",
         bounds="required",
         start="seeded",
+        many_starts=True,
         batch="one particle",
         proof=Proof(1e-4, 3, 20_000, {"maxiter": 200}),
         tolerates_failures=True,
@@ -220,6 +225,7 @@ _ROWS = [
         gradients="none",
         bounds="required",
         start="seeded",
+        many_starts=True,
         batch="popsize points",
         proof=Proof(None, 10, 2000),
         tolerates_failures=True,

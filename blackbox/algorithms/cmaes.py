@@ -24,28 +24,53 @@ class CMA:
 
     `sigma0` is the initial step size, in the units of x. By default it is 0.3 of the box in each
     coordinate where every bound is finite, and 0.5 elsewhere. All other options are those of
-    ``cma.CMAOptions`` with its defaults; None leaves the default to the library.
+    ``cma.CMAOptions`` with its defaults; None leaves the default to the library. Left out are those
+    that are `minimize`'s own business (bounds, budget, time, seed, output, fixed variables) and
+    ``integer_variables``, which draws from the global random state; as two-point adaptation does,
+    so that `AdaptSigma` is True or False only.
     """
 
     sigma0: float | None = None
     popsize: int | None = None
     maxiter: float | None = None
-    AdaptSigma: Any = None
+    AdaptSigma: bool | None = None
     BoundaryHandler: Any = None
     CMA_active: bool | None = None
+    CMA_const_trace: bool | str | None = None
+    CMA_dampsvec_fac: float | None = None
+    CMA_dampsvec_fade: float | None = None
     CMA_cmean: float | None = None
     CMA_diagonal: bool | float | None = None
+    CMA_diagonal_decoding: float | None = None
+    CMA_eigenmethod: Any = None
     CMA_elitist: bool | str | None = None
+    CMA_mirrormethod: int | None = None
     CMA_mirrors: float | None = None
     CMA_mu: int | None = None
+    CMA_on: float | None = None
     CMA_rankmu: float | None = None
     CMA_rankone: float | None = None
+    CMA_recombination_weights: Any = None
+    CMA_sampler: Any = None
+    CMA_sampler_options: dict[str, Any] | None = None
     CMA_stds: Any = None
+    CMA_teststds: Any = None
+    CSA_clip_length_value: Any = None
+    CSA_damp_mueff_exponent: float | None = None
     CSA_dampfac: float | None = None
+    CSA_disregard_length: bool | None = None
+    CSA_invariant_path: bool | None = None
+    CSA_squared: bool | None = None
+    conditioncov_alleviate: Any = None
     ftarget: float | None = None
     maxstd: Any = None
+    maxstd_boundrange: Any = None
+    mean_shift_line_samples: bool | None = None
+    mindx: float | None = None
     minstd: Any = None
+    pc_line_samples: bool | None = None
     popsize_factor: float | None = None
+    stall_sigma_change_on_divergence_iterations: int | None = None
     tolconditioncov: float | None = None
     tolfacupx: float | None = None
     tolflatfitness: int | None = None
@@ -56,10 +81,13 @@ class CMA:
     tolupsigma: float | None = None
     tolx: float | None = None
     tolxstagnation: Any = None
+    updatecovwait: int | None = None
 
     def __post_init__(self) -> None:
         if self.popsize is not None and self.popsize < 2:
             raise ValueError(f"popsize={self.popsize} is below the minimum of 2")
+        if self.AdaptSigma not in (None, True, False):
+            raise ValueError(f"AdaptSigma must be True, False or None; got {self.AdaptSigma!r}")
         if self.sigma0 is not None and not (np.isfinite(self.sigma0) and self.sigma0 > 0):
             raise ValueError(f"sigma0 must be above 0 and finite; got {self.sigma0}")
 

@@ -51,12 +51,22 @@ class Swarm:
             raise ValueError(f"maxiter must be at least 1; got {self.maxiter}")
 
     def first(self, problem: Problem, rng: RandomStream) -> Array:
-        """Draw positions in the box; starts that were given take the place of the first ones."""
+        """Draw positions in the box; starts that were given take the place of the first ones.
+
+        Raises
+        ------
+        ValueError
+            If more starts are given than there are particles.
+        """
+        if len(problem.starts) > self.swarmsize:
+            raise ValueError(
+                f"x0 has {len(problem.starts)} starts for swarmsize={self.swarmsize} particles; "
+                "give fewer, or a larger swarmsize"
+            )
         x: Array = problem.lower + rng.random((self.swarmsize, problem.n)) * (
             problem.upper - problem.lower
         )
-        starts = problem.starts[: self.swarmsize]
-        x[: len(starts)] = starts
+        x[: len(problem.starts)] = problem.starts
         return x
 
 

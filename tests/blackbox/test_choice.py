@@ -320,3 +320,46 @@ def test_an_error_in_a_constraint_reaches_the_caller_of_tell(finish, no_thread_l
         finish(run, bowl)
     assert run.stopped
     assert run.reason
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"CMA_const_trace": True},
+        {"CMA_diagonal": True},
+        {"CMA_diagonal_decoding": 1.0},
+        {"CMA_elitist": True},
+        {"CMA_mirrors": 0.3},
+        {"CSA_squared": True},
+        {"maxstd_boundrange": 0.2},
+        {"mean_shift_line_samples": True},
+        {"pc_line_samples": True},
+        {"BoundaryHandler": "penalty"},
+    ],
+    ids=lambda option: next(iter(option)),
+)
+def test_options_of_cma_keep_the_bounds_and_the_global_state(option):
+    import cma
+
+    if "BoundaryHandler" in option:
+        option = {"BoundaryHandler": cma.BoundPenalty}
+    np.random.seed(3)  # noqa: NPY002
+    before = np.random.get_state()  # noqa: NPY002
+    seen = []
+
+    def fun(x):
+        seen.append(x.copy())
+        return float(np.sum((x - 2) ** 2))
+
+    minimize(fun, [0.0] * 3, method="cma", bounds=(-1, 1), budget=300, seed=0, options=option)
+    after = np.random.get_state()  # noqa: NPY002
+    assert np.abs(seen).max() <= 1
+    assert np.array_equal(before[1], after[1])
+    assert before[2] == after[2]
+
+
+def test_two_point_adaptation_is_refused():
+    from cma.sigma_adaptation import CMAAdaptSigmaTPA
+
+    with pytest.raises(ValueError, match="AdaptSigma"):
+        minimize(lambda x: 0.0, [0.0], method="cma", options={"AdaptSigma": CMAAdaptSigmaTPA})

@@ -43,7 +43,7 @@ def test_a_method_whose_start_is_used_begins_there(row, opened):
     if row.start == "seeded":
         assert first.shape[1] == 4
         assert np.array_equal(first[0], x0)
-    elif row.start == "many":
+    elif row.many_starts:
         assert np.array_equal(first, x0[None])
     else:
         # A population around the start, or the start itself.

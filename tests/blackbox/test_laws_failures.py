@@ -187,10 +187,15 @@ def test_a_bad_budget_or_seed_is_named(row, argument, value, error, search, watc
 
 def test_several_starts_only_where_the_row_takes_them(row, search, watched, sphere):
     fun = watched(sphere)
-    if row.start != "used":
-        result = search(row, fun, np.arange(12.0).reshape(3, 4) - 5, bounds=(-9, 9), budget=60)
+    if row.many_starts:
+        starts = np.arange(12.0).reshape(3, 4) - 5
+        result = search(row, fun, starts, bounds=(-9, 9), budget=200)
         assert result.x.shape == (4,)
-        assert np.isfinite(result.fun)
+        # None is dropped in silence.
+        assert all(any(np.array_equal(start, x) for x in fun.points) for start in starts)
+        if "swarmsize" in row.options():
+            with pytest.raises(ValueError, match="x0 has 3 starts for swarmsize=2"):
+                search(row, fun, starts, bounds=(-9, 9), options={"swarmsize": 2})
         return
     with pytest.raises(ValueError, match="x0 has 3"):
         search(row, fun, np.zeros((3, 4)), budget=60)
