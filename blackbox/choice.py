@@ -26,23 +26,29 @@ def choose(problem: Problem) -> Choice:
     """Choose a method by constraints, gradients, bounds, dimension and budget.
 
     1. Constraints: ``slsqp``, the one that takes them.
-    2. The objective gives gradients: ``slsqp`` up to 100 variables, ``adam`` above.
+    2. The objective gives gradients: ``slsqp`` up to 100 variables, ``adam`` above, and always
+       where the objective changes from batch to batch.
     3. Fewer than 100 evaluations a variable: ``slsqp`` on finite differences, which gains the most
-       early on.
+       early on; not where the objective changes.
     4. Else ``cma``; from 500 variables with a diagonal covariance matrix.
     """
     n, budget = problem.n, problem.budget
     if problem.constraints:
         return Choice("slsqp", {}, "constraints are given, and slsqp takes them")
+    if problem.changing and problem.gradients != "none":
+        return Choice("adam", {}, "the objective gives gradients, and changes from batch to batch")
     if problem.gradients != "none":
         if n <= GRADIENT_LOCAL:
             return Choice("slsqp", {}, f"the objective gives gradients, and n = {n} is small")
         return Choice("adam", {}, f"the objective gives gradients, and n = {n} is large")
-    if budget is not None and budget < 100 * n:
+    if budget is not None and budget < 100 * n and not problem.changing:
         why = f"{budget} evaluations are fewer than 100 for each of {n} variables"
         return Choice("slsqp", {}, f"{why}: a local search gains the most early on")
-    if n >= DIAGONAL_FROM:
-        return Choice("cma", {"CMA_diagonal": True}, f"no gradients, and n = {n} is large")
+    settings: dict[str, Any] = {"CMA_diagonal": True} if n >= DIAGONAL_FROM else {}
+    if problem.changing:
+        return Choice("cma", settings, f"no gradients, n = {n}, changing from batch to batch")
+    if settings:
+        return Choice("cma", settings, f"no gradients, and n = {n} is large")
     return Choice("cma", {}, f"no gradients, n = {n}, and evaluations enough to learn the shape")
 
 
@@ -85,6 +91,13 @@ def check_fit(row: Method, problem: Problem) -> None:
         raise ValueError(
             f"method {row.name!r} takes no constraints; use method='slsqp', or return NaN where "
             "a constraint is broken"
+        )
+    if problem.changing and not row.changing:
+        raise ValueError(
+            f"method {row.name!r} compares values of different batches, and the objective changes "
+            "from batch to batch (minibatches or fresh noise). Evaluate it on the full data (a "
+            "model: batch_size=None and randomness='fixed'), or use method='cma', or 'adam' where "
+            "there are gradients"
         )
     if row.bounds == "required" and not problem.bounded:
         unbounded = np.flatnonzero(~(np.isfinite(problem.lower) & np.isfinite(problem.upper)))

@@ -3,6 +3,7 @@
 import inspect
 import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from scipy.optimize import OptimizeResult
@@ -11,6 +12,13 @@ from blackbox.budget import Budget, Halt
 from blackbox.history import History, all_finite
 from blackbox.objective import Objective
 from blackbox.types import Array, Ask, Callback, Stop, Told
+
+ASTRAY = Stop(
+    "the method proposed a point that is not finite; the values or gradients it was told left it "
+    "nowhere to go",
+    success=False,
+    status=4,
+)
 
 
 class Evaluator:
@@ -26,6 +34,9 @@ class Evaluator:
         Called with the history after each batch (a progress line).
     """
 
+    provisional = False
+    """Whether the values of batches are provisional."""
+
     def __init__(
         self,
         objective: Objective,
@@ -37,6 +48,8 @@ class Evaluator:
         self._objective, self._history, self._budget = objective, history, budget
         self._callback = None if callback is None else as_intermediate(callback)
         self._watch = watch
+        record = history.record
+        self._record = partial(record, provisional=True) if self.provisional else record
         # Points whose values alone were asked: their gradients may be asked next.
         self._valued: tuple[Array, Array] | None = None
 
@@ -51,19 +64,20 @@ class Evaluator:
         if len(points) > left:
             points, cut = points[: int(left)], True
         if not all_finite(points):
-            raise Halt(
-                Stop(
-                    "the method proposed a point that is not finite; the values or gradients it "
-                    "was told left it nowhere to go",
-                    success=False,
-                    status=4,
-                )
-            )
+            raise Halt(ASTRAY)
         told = self._evaluate(points, ask)
         if cut:
             raise Halt(self._budget.spent())
         self._after(ask)
         return told
+
+    def finish(self, stop: Stop) -> Stop:
+        """Take in why the run ended; return what its result should go by."""
+        return stop
+
+    def interrupt(self, stop: Stop) -> Stop:
+        """Take in that an exception ended the run; return what its result should go by."""
+        return stop
 
     def _evaluate(self, points: Array, ask: Ask) -> Told:
         k, objective = len(points), self._objective
@@ -75,13 +89,13 @@ class Evaluator:
             else:
                 objective.values(points, values)
             if not all_finite(values):
-                values = _settle(values)
+                values = settle(values)
         except BaseException:
             done = objective.done
-            kept = _settle(values[:done], strict=False)
-            self._history.record(points[:done], kept, stencil=ask.stencil)
+            kept = settle(values[:done], strict=False)
+            self._record(points[:done], kept, stencil=ask.stencil)
             raise
-        self._history.record(points, values, gradients=k if joint else 0, stencil=ask.stencil)
+        self._record(points, values, gradients=k if joint else 0, stencil=ask.stencil)
         if objective.gradients == "separate":
             if ask.gradients:
                 gradients = self._separate(points)
@@ -113,7 +127,7 @@ class Evaluator:
                 raise Halt(Stop(reason, success=False, status=99)) from None
 
 
-def _settle(values: Array, strict: bool = True) -> Array:
+def settle(values: Array, strict: bool = True) -> Array:
     """Failed evaluations, NaN, become ``+inf``; ``-inf`` is no value to go by."""
     if strict and (values == -math.inf).any():
         raise ValueError(

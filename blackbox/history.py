@@ -40,12 +40,16 @@ class History:
     Attributes
     ----------
     best_x, best_value
-        The incumbent: the best finite, feasible point told. Stencil points never are it.
-        ``best_value`` is ``inf`` and ``best_x`` the first point until one is told.
+        The incumbent: the best finite, feasible point told at full fidelity. Stencil points never
+        are it. ``best_value`` is ``inf`` and ``best_x`` the first point until one is told.
+    provisional_x, provisional_value
+        The best point told on minibatches; None and ``inf`` where there is none.
     evaluation_count, gradient_count, stencil_count, failure_count
-        Points evaluated (those of stencils included), gradients, stencil points, failures.
+        Points evaluated (all of them), gradients, stencil points, failures.
+    full_count
+        Winners of minibatches that were evaluated once more, at full fidelity.
     batch_count
-        Batches of points, stencils aside.
+        Batches of points, stencils and evaluations at full fidelity aside.
     failures_in_a_row
         Failures since the last finite value, stencils aside.
     """
@@ -54,7 +58,10 @@ class History:
         self.best_x: Array | None = None
         self.best_value = math.inf
         self.best_violation = math.inf if violation else 0.0
+        self.provisional_x: Array | None = None
+        self.provisional_value = math.inf
         self.evaluation_count = 0
+        self.full_count = 0
         self.gradient_count = 0
         self.stencil_count = 0
         self.failure_count = 0
@@ -77,7 +84,13 @@ class History:
         return time.perf_counter() - self._began
 
     def record(
-        self, points: Array, values: Array, *, gradients: int = 0, stencil: bool = False
+        self,
+        points: Array,
+        values: Array,
+        *,
+        gradients: int = 0,
+        stencil: bool = False,
+        provisional: bool = False,
     ) -> None:
         """Count a batch and keep what it improved.
 
@@ -89,6 +102,8 @@ class History:
             How many gradients came with it.
         stencil
             Whether these are points of a finite difference.
+        provisional
+            Whether these are values of a minibatch, which improve nothing.
         """
         k = len(values)
         self.gradient_count += gradients
@@ -97,7 +112,9 @@ class History:
             self.stencil_count += k
         elif k:
             self.batch_count += 1
-            if self._violation is not None:
+            if provisional:
+                self._record_provisional(points, values)
+            elif self._violation is not None:
                 self._record_constrained(points, values)
             elif k == 1:
                 if values[0] < self.best_value:
@@ -107,6 +124,22 @@ class History:
             if self.best_x is None:
                 self.best_x = points[0].copy()
         self.evaluation_count += k
+
+    def record_full(self, points: Array, values: Array) -> None:
+        """Count points evaluated at full fidelity, no batch of their own; keep what they improved.
+
+        Shapes as in `record`.
+        """
+        batches = self.batch_count
+        self.record(points, values)
+        self.batch_count = batches
+        self.full_count += len(values)
+
+    def _record_provisional(self, points: Array, values: Array) -> None:
+        leader = int(values.argmin())
+        if values[leader] < self.provisional_value:
+            self.provisional_x = points[leader].copy()
+            self.provisional_value = float(values[leader])
 
     def _record_batch(self, points: Array, values: Array) -> None:
         # Python floats beat array operations on batches of this size.

@@ -13,6 +13,7 @@ from blackbox.blocking import Blocking, drive
 from blackbox.budget import Budget, Halt
 from blackbox.choice import choose_method
 from blackbox.evaluation import Evaluator
+from blackbox.fidelity import make_evaluator
 from blackbox.history import History
 from blackbox.objective import Jac, Objective, OnError
 from blackbox.problem import make_problem, make_random, measure_violation
@@ -29,8 +30,9 @@ class Result(OptimizeResult):
     x, fun
         The solver's own end point, shape (n,), and its value; or the incumbent, where a better
         finite, feasible one was told. Then the solver's own are `solver_x` and `solver_fun`.
+        Always at full fidelity, where the objective changes from batch to batch.
     nfev, njev, nit
-        Evaluations (stencils included), gradients, iterations or batches.
+        Evaluations (all of them, those at full fidelity too), gradients, iterations or batches.
     success, status, message
         Whether the method's own criterion or the target was met, the solver's code, and why it
         stopped.
@@ -72,7 +74,8 @@ def minimize(
     ----------
     fun
         ``fun(x, *args) -> float`` of one point (n,). With `batched`, or where ``fun.batched`` is
-        true: values (k,) of a batch (k, n). NaN and inf are failed evaluations.
+        true: values (k,) of a batch (k, n). NaN and inf are failed evaluations. For minibatches
+        and fresh noise see the notes.
     x0
         The start, (n,); several, (k, n), where the method takes them. None with bounds: the method
         draws its own.
@@ -102,8 +105,8 @@ def minimize(
     batched
         Whether `fun` scores batches.
     budget
-        Evaluations of `fun`, those of finite differences included; never exceeded. None: the
-        method's own stopping rule, and 10,000 where it has none.
+        Evaluations of `fun`, all of them (finite differences, full fidelity); never exceeded.
+        None: the method's own stopping rule, and 10,000 where it has none.
     max_seconds
         Stop before the first batch after so many seconds.
     target
@@ -131,6 +134,16 @@ def minimize(
     Exception
         What `fun` raises, and `KeyboardInterrupt`; the result so far is its ``result`` attribute.
 
+    Notes
+    -----
+    An objective that has ``batched`` may change from batch to batch: ``fun.begin(generation, rng)``
+    is then called before each, and draws what all its candidates see (see `blackbox.fidelity`).
+    Only methods that compare values within a batch take it: `cma`, `adam`, `random`. Where it has
+    ``fun.full(points) -> values`` too, values of batches are provisional: the winner of the first
+    generation, of every tenth from there, of one that seems to reach `target` and of the last is
+    evaluated by `full`, which counts as one evaluation. `result.fun`, `target`, the history's
+    improvements and what a `callback` sees are such values only.
+
     Examples
     --------
     >>> from blackbox import minimize
@@ -156,6 +169,7 @@ def minimize(
             gradients=objective.gradients,
             scheme=objective.scheme,
             budget=budget,
+            changing=objective.changing,
             callback=callback,
         )
         row, algorithm, why = choose_method(method, problem, options, tol)
@@ -164,10 +178,11 @@ def minimize(
         rng, kept_seed = make_random(seed)
         history = History(measure_violation(problem.constraints))
         line = ProgressLine(row.name, limits.evaluations) if progress else None
-        evaluator = Evaluator(
+        evaluator = make_evaluator(
             objective,
             history,
             limits,
+            rng,
             callback if row.callback == "batch" else None,
             line,
         )
@@ -175,8 +190,8 @@ def minimize(
         try:
             stop = _search(algorithm, problem, rng, evaluator)
         except BaseException as error:
-            reason = f"{type(error).__name__}: {error}"
-            _attach(error, _result(Stop(reason, False, -1), problem, history, fields))
+            stop = evaluator.interrupt(Stop(f"{type(error).__name__}: {error}", False, -1))
+            _attach(error, _result(stop, problem, history, fields))
             raise
         finally:
             if line is not None:
@@ -188,10 +203,12 @@ def _search(algorithm: Algorithm, problem: Problem, rng: RandomStream, evaluate:
     """Run the algorithm to its end in this thread."""
     try:
         if isinstance(algorithm, Blocking):
-            return algorithm.solve(problem, rng, evaluate)
-        return drive(algorithm.run(problem, rng), evaluate)
+            stop = algorithm.solve(problem, rng, evaluate)
+        else:
+            stop = drive(algorithm.run(problem, rng), evaluate)
     except Halt as halt:
-        return halt.stop
+        stop = halt.stop
+    return evaluate.finish(stop)
 
 
 def _result(stop: Stop, problem: Problem, history: History, fields: dict[str, Any]) -> Result:

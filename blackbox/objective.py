@@ -27,7 +27,9 @@ class Objective:
         The gradient, as `minimize` takes it. None: the objective's own ``value_and_gradient``
         where it has one; False: none.
     batched
-        Whether `fun` takes batches; also where ``fun.batched`` is true.
+        Whether `fun` takes batches; also where ``fun.batched`` is true. A `fun` that has this
+        attribute, as our adapters' have, may say more of itself: ``begin`` and ``full`` (see
+        `blackbox.fidelity`), and ``reads_only``, which spares it a copy of each batch.
     map_points
         Runs a pointwise `fun` over the points of a batch, elsewhere perhaps.
     on_error
@@ -39,6 +41,8 @@ class Objective:
         ``"none"``, ``"joint"`` or ``"separate"``; see `blackbox.types.Problem`.
     scheme
         The finite difference that `jac` names, or None.
+    begin, full
+        Those of `fun`; None where it does not change from batch to batch, or has no full fidelity.
     done
         Points of the latest batch that were evaluated: all, unless an exception ended it.
     """
@@ -70,6 +74,7 @@ class Objective:
         self._gradient: Callable[..., Any] | None = None
         self._own: Callable[[Array], tuple[Any, Any]] | None = None
         self._read_jac(jac)
+        self._read_protocol()
         self.done = 0
 
     def _read_jac(self, jac: Jac) -> None:
@@ -90,23 +95,43 @@ class Objective:
                 "gradient), False, '2-point', '3-point', or None"
             )
 
+    def _read_protocol(self) -> None:
+        """Read the names that mean what we do only where `fun` speaks our adapters' protocol."""
+        fun = self._fun if hasattr(self._fun, "batched") else None
+        self.begin: Callable[..., Any] | None = getattr(fun, "begin", None)
+        self.full: Callable[..., Any] | None = getattr(fun, "full", None)
+        self._reads_only = bool(getattr(fun, "reads_only", False))
+        for name, found in (("begin", self.begin), ("full", self.full)):
+            if found is not None and not callable(found):
+                raise TypeError(f"fun.{name} must be a function or None; got {found!r:.60}")
+
+    @property
+    def changing(self) -> bool:
+        """Whether the objective changes from batch to batch."""
+        return self.begin is not None
+
     def values(self, points: Array, out: Array) -> None:
         """Fill `out`, (k,), in order, so that an exception leaves what came before it."""
         self.done = 0
         if self.gradients == "joint" and self._own is None:
             self.values_and_gradients(points, out)
         elif self.batched:
-            self._whole(points, out)
+            self._whole(self._fun, points, out)
         elif self._map is not None:
             self._mapped(points, out)
         else:
             self._one_by_one(points, out)
 
+    def full_values(self, points: Array, out: Array) -> None:
+        """Fill `out`, (k,), with the values at full fidelity. Only where there is `full`."""
+        assert self.full is not None
+        self._whole(self.full, points, out)
+
     def values_and_gradients(self, points: Array, out: Array) -> Array:
         """Fill `out` and return the gradients, (k, n). For joint gradients only."""
         self.done = 0
         if self._own is not None or self.batched:
-            told = self._call(self._own or self._fun, points.copy())
+            told = self._call(self._own or self._fun, self._lend(points))
             if told is _FAILED:
                 return np.full(points.shape, np.nan)
             values, slopes = _pair(told)
@@ -134,6 +159,14 @@ class Objective:
             if told is not _FAILED:
                 rows[i] = _gradients(told, x.shape)
         return rows
+
+    def _lend(self, points: Array) -> Array:
+        """Points for `fun`: its own to change, unless it promises that it only reads them."""
+        if not self._reads_only:
+            return points.copy()
+        lent = points.view()
+        lent.flags.writeable = False
+        return lent
 
     def _call(self, function: Callable[..., Any], x: Array) -> Any:
         """Call the user's function; `_FAILED` where it raises and that counts as a failure."""
@@ -166,8 +199,8 @@ class Objective:
                 out[i] = _scalar(value)
             self.done = i + 1
 
-    def _whole(self, points: Array, out: Array) -> None:
-        told = self._call(self._fun, points.copy())
+    def _whole(self, function: Callable[..., Any], points: Array, out: Array) -> None:
+        told = self._call(function, self._lend(points))
         if told is not _FAILED:
             out[:] = _vector(told, len(points))
         self.done = len(points)

@@ -60,6 +60,9 @@ class Optimizer:
     Pickling writes the recipe and what was told; unpickling tells it again. So a run keeps each
     value (8 bytes) and gradient it was told, up to 64 MiB; past that it can't be pickled.
 
+    All values count as they are told. Where you score each batch on another minibatch, take a
+    method that compares within a batch (`cma`, `adam`, `random`), and settle yourself what is best.
+
     Examples
     --------
     >>> from blackbox import Optimizer

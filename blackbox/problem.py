@@ -23,6 +23,7 @@ def make_problem(
     scheme: Scheme | None = None,
     dtype: DTypeLike | None = None,
     budget: int | None = None,
+    changing: bool = False,
     callback: Callback | None = None,
 ) -> Problem:
     """Check what the user gave and return the `Problem`.
@@ -34,7 +35,7 @@ def make_problem(
     fun
         The objective. One that has an attribute ``batched``, as our adapters' have, may say more of
         itself: ``n``, ``dtype``, ``blocks``.
-    gradients, scheme, dtype, budget, callback
+    gradients, scheme, dtype, budget, changing, callback
         See `Problem`; a `dtype` of None is what the objective says, else float64.
 
     Raises
@@ -64,6 +65,7 @@ def make_problem(
         blocks=tuple(says.get("blocks", ())),
         dtype=check_dtype(says.get("dtype") if dtype is None else dtype),
         budget=budget,
+        changing=changing,
         callback=callback,
     )
 

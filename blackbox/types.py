@@ -101,6 +101,9 @@ class Problem:
         The precision in which the objective computes.
     budget
         Evaluations that this run may spend; None without a limit.
+    changing
+        Whether the objective changes from batch to batch (minibatches, fresh noise), so that only
+        values of one batch may be compared.
     callback
         For solvers that report iterations of their own.
     """
@@ -114,6 +117,7 @@ class Problem:
     blocks: tuple[tuple[int, ...], ...] = ()
     dtype: np.dtype[Any] = field(default_factory=lambda: np.dtype(np.float64))
     budget: int | None = None
+    changing: bool = False
     callback: Callback | None = None
 
     @property

@@ -67,6 +67,9 @@ class Method:
         Whether a variable may be fixed by equal bounds.
     tolerates_failures
         Whether it still converges when a quarter of all evaluations fail at random.
+    changing
+        Whether it stands an objective that changes from batch to batch (minibatches, fresh noise):
+        it compares values within a batch only.
     random
         Whether the seed matters.
     callback
@@ -94,6 +97,7 @@ class Method:
     fixed_variables: bool = False
     many_starts: bool = False
     tolerates_failures: bool = False
+    changing: bool = False
     random: bool = True
     callback: Literal["solver", "batch"] = "batch"
     tolerance_option: str | None = None
@@ -155,6 +159,7 @@ _ROWS = [
         batch="the starts (k, n); without gradients their stencils",
         proof=Proof(1e-6, 10, 20_000, {"lr": 0.05}),
         fixed_variables=True,
+        changing=True,
         random=False,
         default_budget=10_000,
         memory="two moments a start",
@@ -170,6 +175,7 @@ _ROWS = [
         batch="a generation",
         proof=Proof(1e-8, 1e6, 6000),
         tolerates_failures=True,
+        changing=True,
         tolerance_option="tolfun",
         memory="the covariance matrix, n x n",
     ),
@@ -229,6 +235,7 @@ _ROWS = [
         batch="popsize points",
         proof=Proof(None, 10, 2000),
         tolerates_failures=True,
+        changing=True,
         default_budget=10_000,
     ),
     Method(

@@ -18,7 +18,8 @@ class Adam:
 
     The update is element-wise, so k starts walk as one tensor (k, n) just as each would alone.
     Bounds are kept by projection after each step. A start whose value or gradient is not finite
-    goes back to its best point and begins again from there with fresh moments.
+    goes back to its best point (its latest good one, where the objective changes from batch to
+    batch) and begins again from there with fresh moments.
     """
 
     lr: float = 1e-3
@@ -53,7 +54,7 @@ class Adam:
             points = np.clip(x.numpy().astype(np.float64), problem.lower, problem.upper)
             values, gradients = yield from self._look(problem, points)
             bad = ~(np.isfinite(values) & np.isfinite(gradients).all(axis=1))
-            better = torch.from_numpy((values < best_values) & ~bad)
+            better = torch.from_numpy(((values < best_values) | problem.changing) & ~bad)
             best[better] = x[better]
             best_values = np.where(better, values, best_values)
             x.grad.copy_(torch.from_numpy(np.where(bad[:, None], 0.0, gradients)))

@@ -213,18 +213,6 @@ def test_fun_must_be_callable():
         minimize(3, [0.0])
 
 
-def test_the_point_is_the_objectives_to_change():
-    def fun(x):
-        value = bowl(x)
-        x[:] = 99.0
-        return value
-
-    for name in ("slsqp", "cma", "pyswarm", "dual_annealing"):
-        expected = minimize(bowl, [0.0, 0.0], method=name, bounds=BOX, seed=0, budget=150)
-        result = minimize(fun, [0.0, 0.0], method=name, bounds=BOX, seed=0, budget=150)
-        assert np.array_equal(result.x, expected.x)
-
-
 # Where the objective runs, and what it may do there
 
 
