@@ -1,4 +1,4 @@
-"""The command line: ``experiments reproduce``, ``compare``, ``list``, ``speed``.
+"""The command line: ``experiments reproduce``, ``compare``, ``list``, ``speed``, ``agreement``.
 
 Exit codes: 0 done; 1 a check or the work failed; 2 the command makes no sense; 130 stopped by
 Ctrl-C. Only what a command needs is imported, so that ``--help`` answers at once.
@@ -22,6 +22,7 @@ try:
   experiments compare article --methods slsqp,cma      two methods, ten seeds
   experiments compare article --budget 500 --out cmp   all methods; figure and JSON, too
   experiments speed --quick                            how fast, beside the libraries
+  experiments agreement                                how exact, for networks of every kind
 
 exit codes: 0 done, 1 a check failed, 2 the command makes no sense, 130 stopped by Ctrl-C
 """
@@ -187,16 +188,54 @@ def _compare(parser: argparse.ArgumentParser) -> None:
 def _speed(parser: argparse.ArgumentParser) -> None:
     """Measure our speed beside the libraries called by hand.
 
-    Interleaved runs, medians, one thread. A missed goal is reported and is no failure.
+    Interleaved runs, medians. A missed goal is reported and is no failure. Topics: `loop`, the
+    loops around optimizers; `population`, many candidates through a model: time, memory,
+    gradients. Peers that are not installed are left out.
 
     try:
       experiments speed
       experiments speed --quick --json
+      experiments speed population
+      experiments speed population --device cuda
     """
+    parser.add_argument(
+        "topic",
+        nargs="?",
+        choices=("loop", "population"),
+        default="loop",
+        help=_default("what to measure"),
+    )
     parser.add_argument(
         "--out", type=Path, default=Path("results/speed"), metavar="DIR", help=_default("folder")
     )
-    parser.add_argument("--quick", action="store_true", help="a quarter of the rounds")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, fewer sizes")
+    parser.add_argument(
+        "--device",
+        choices=("cpu", "cuda", "mps"),
+        help="population: where the models are (default: cpu)",
+    )
+    parser.add_argument(
+        "--threads", type=_count, metavar="N", help="population: threads of all sides (default: 1)"
+    )
+
+
+def _agreement(parser: argparse.ArgumentParser) -> None:
+    """Hold losses and gradients of all paths against a plain loop.
+
+    Networks of every kind, in float64 and float32. Exit code 1 where a difference is beyond its
+    tolerance.
+
+    try:
+      experiments agreement
+      experiments agreement --out elsewhere --json
+    """
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("results/agreement"),
+        metavar="DIR",
+        help=_default("folder"),
+    )
 
 
 def _default(text: str) -> str:
@@ -220,16 +259,16 @@ def _names(text: str) -> list[str]:
     return names
 
 
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-"""What linear algebra libraries read once, when they are loaded."""
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "PJRT_NPROC")
+"""What linear algebra libraries and JAX read once, when they are loaded."""
 
 
-def _lazy(name: str, *, one_thread: bool = False) -> Callable[[argparse.Namespace], int]:
+def _lazy(name: str, *, fix_threads: bool = False) -> Callable[[argparse.Namespace], int]:
     """A command of `experiments.commands`, imported when it is run."""
 
     def run(options: argparse.Namespace) -> int:
-        if one_thread and "numpy" not in sys.modules:
-            os.environ.update(dict.fromkeys(_THREADS, "1"))
+        if fix_threads and "numpy" not in sys.modules:
+            os.environ.update(dict.fromkeys(_THREADS, str(options.threads or 1)))
         from experiments import commands
 
         command: Callable[[argparse.Namespace], int] = getattr(commands, name)
@@ -242,5 +281,6 @@ _COMMANDS: dict[str, tuple[Callable[[Any], None], Callable[[argparse.Namespace],
     "reproduce": (_reproduce, _lazy("reproduce")),
     "compare": (_compare, _lazy("compare")),
     "list": (_list, _lazy("listing")),
-    "speed": (_speed, _lazy("speed", one_thread=True)),
+    "speed": (_speed, _lazy("speed", fix_threads=True)),
+    "agreement": (_agreement, _lazy("agreement")),
 }

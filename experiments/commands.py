@@ -91,6 +91,10 @@ def listing(options: Namespace) -> int:
 
 def speed(options: Namespace) -> int:
     """Measure; a missed goal is reported and is no failure."""
+    if options.topic == "population":
+        return _population(options)
+    if options.device or options.threads:
+        raise UsageError("--device and --threads belong to `experiments speed population`")
     from experiments import speed as measuring
     from experiments.speed_cases import BENCHMARKS
 
@@ -108,6 +112,64 @@ def speed(options: Namespace) -> int:
         _show(measuring.table(found))
         _wrote(options.out)
     return _ended(stopped, len(found), len(BENCHMARKS))
+
+
+def _population(options: Namespace) -> int:
+    """Measure what a population costs; a missed goal is reported and is no failure."""
+    from experiments.population import measure, report
+    from experiments.problems import digits
+    from experiments.speed import threads
+
+    device, count = options.device or "cpu", options.threads or 1
+    _usable(device)
+    try:
+        digits.require()
+    except ModuleNotFoundError as error:
+        raise UsageError(str(error)) from None
+    _writable(options.out)
+    with threads(count):
+        steps = measure.steps(device, count, quick=options.quick)
+        found, stopped = _collect(
+            measure.measure_all(steps), len(steps), (step.label for step in steps)
+        )
+    words = ["experiments speed population"]
+    words += [f"--device {device}"] if device != "cpu" else []
+    words += [f"--threads {count}"] if count != 1 else []
+    words += ["--quick"] if options.quick else []
+    command = " ".join(words) + (", stopped early" if stopped else "")
+    content = report.summary(found, command, device, count)
+    if found:
+        report.save(found, options.out, report.stem(device, count), content)
+    if options.json:
+        sys.stdout.write(to_json(content))
+    elif found:
+        for table in report.tables(found):
+            _show(table)
+        _wrote(options.out)
+    return _ended(stopped, len(found), len(steps))
+
+
+def agreement(options: Namespace) -> int:
+    """Hold every path against a plain loop; 1 where one differs by more than rounding."""
+    from experiments import agreement as comparing
+
+    _writable(options.out)
+    cases = comparing.cases()
+    found, stopped = _collect(comparing.compare_all(cases), len(cases), (c.label for c in cases))
+    command = "experiments agreement" + (", stopped early" if stopped else "")
+    content = comparing.summary(found, command)
+    if found:
+        comparing.save(found, options.out, content)
+    if options.json:
+        sys.stdout.write(to_json(content))
+    elif found:
+        for table in comparing.tables(found):
+            _show(table)
+        _wrote(options.out)
+    beyond = [sentence for one in found for sentence in one.beyond()]
+    for sentence in beyond:
+        print(f"experiments: {sentence}", file=sys.stderr)
+    return _ended(stopped, len(found), len(cases)) or (FAILED if beyond else OK)
 
 
 def _collect(work: Iterator[Any], total: int, labels: Iterable[str]) -> tuple[list[Any], bool]:
@@ -231,6 +293,15 @@ def _made_with() -> dict[str, Any]:
     from experiments.environment import machine, versions
 
     return {"versions": versions(), "machine": machine()}
+
+
+def _usable(device: str) -> None:
+    """Refuse a device that torch does not find, before the work."""
+    import torch
+
+    there = {"cpu": True, "cuda": torch.cuda.is_available()}
+    if not there.get(device, torch.backends.mps.is_available()):
+        raise UsageError(f"torch finds no {device} device here; leave --device out for the cpu")
 
 
 def _writable(folder: Path) -> None:

@@ -4,7 +4,8 @@
 which runs nothing.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments import problems
-from experiments.plan import Cell, make_cells
+from experiments.plan import START, Cell, make_cells, parse_method
 from experiments.report import Column, Table, number, to_json
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ Array = NDArray[np.float64]
 
 CLOSE = 0.01
 """A run counts as solved within this share of the optimum."""
+LONG, DIGITS = 100, 7
+"""Longer solutions are written to files with so many digits, which is what float32 holds."""
+IMPROVEMENTS = 200
+"""A run's curve is written to files with at most so many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +48,8 @@ class Record:
         At each improvement: evaluations spent so far, and the new best value.
     message
         Why the last run ended.
+    report
+        What the problem reports of x: figures on data held out.
     """
 
     cell: Cell
@@ -55,6 +62,7 @@ class Record:
     spent: Array
     best: Array
     message: str
+    report: Mapping[str, float]
 
 
 @dataclass
@@ -90,15 +98,20 @@ def run_cell(cell: Cell) -> Record:
     from blackbox import minimize
 
     problem = problems.find(cell.problem)
+    method, options = parse_method(cell.method)
+    budget = cell.budget
+    if method == START:
+        method, budget = "random", 1  # its first point is the start
     objective, trace = problem.make(), _Trace()
-    while trace.evaluations < cell.budget and (cell.restarts or trace.runs == 0):
+    while trace.evaluations < budget and (cell.restarts or trace.runs == 0):
         result = minimize(
             objective,
             problem.start(cell.seed, trace.runs),
-            method=cell.method,
+            method=method,
+            options=options,
             jac=None if cell.gradients else False,
             bounds=problem.bounds,
-            budget=cell.budget - trace.evaluations,
+            budget=budget - trace.evaluations,
             # A stream of its own: the start was drawn from this seed as well.
             seed=np.random.default_rng([cell.seed, trace.runs, 1]),
         )
@@ -116,6 +129,7 @@ def run_cell(cell: Cell) -> Record:
         spent=np.array(trace.spent),
         best=np.array(trace.best),
         message=trace.message,
+        report=problem.report(trace.x) if problem.report and len(trace.x) else {},
     )
 
 
@@ -139,7 +153,9 @@ def compare(
     Parameters
     ----------
     names, methods
-        Problems of `experiments.problems.PROBLEMS`, methods of `blackbox.ALGORITHMS`.
+        Problems of `experiments.problems.PROBLEMS`; methods of `blackbox.ALGORITHMS`, with options
+        where they need any, ``"cma:CMA_diagonal=True:popsize=32"`` (see `experiments.plan`), and
+        ``"start"`` for the start alone.
     seeds
         The seeds, or how many, from 0.
     budget
@@ -169,24 +185,27 @@ class Comparison:
     def table(self) -> Table:
         """Return a line a problem and method, the best median first."""
         groups = self.groups()
-        several = len({problem for problem, _ in groups}) > 1
+        names = {problem for problem, _ in groups}
+        columns = [
+            Column("problem", number=False),
+            Column("method", number=False),
+            *map(Column, ("median", "quartiles", "best", f"within {CLOSE:.0%}")),
+            *map(Column, _reported(self.records)),
+            Column("evaluations"),
+            *(Column(title, extra=True) for title in ("gradients", "runs", "seconds")),
+        ]
+        left_out = {"problem"} if len(names) < 2 else set()
+        if all(problems.find(name).optimum is None for name in names):
+            left_out.add(f"within {CLOSE:.0%}")
+        columns = [column for column in columns if column.title not in left_out]
         ordered = sorted(
             groups.items(), key=lambda item: (item[0][0], np.median(_values(item[1])), item[0][1])
         )
         rows = []
         for (problem, method), records in ordered:
-            line = _line(method, records, problems.find(problem).optimum)
-            rows.append([problem, *line] if several else line)
-        columns = [Column("problem", number=False)] if several else []
-        columns += [
-            Column("method", number=False),
-            *map(Column, ("median", "quartiles", "best")),
-            Column(f"within {CLOSE:.0%}"),
-            Column("evaluations"),
-            Column("gradients", extra=True),
-            Column("runs", extra=True),
-            Column("seconds", extra=True),
-        ]
+            cells = {"problem": problem, "method": " ".join(_label(method)).strip()}
+            cells |= _texts(records, problems.find(problem).optimum)
+            rows.append([cells.get(column.title, "-") for column in columns])
         return Table(self._title(), columns, rows, self._notes())
 
     def plot(self, path: Path | str) -> None:
@@ -196,7 +215,7 @@ class Comparison:
         panels: dict[str, tuple[list[Band], float | None]] = {}
         for (name, method), records in self.groups().items():
             rows, _ = panels.setdefault(name, ([], problems.find(name).optimum))
-            rows.append(_band(method, records))
+            rows.append(_band(method, records, _hue(method, rows)))
         for rows, _ in panels.values():
             rows.sort(key=lambda band: band.middle[-1], reverse=True)  # legends read as curves end
         caption = f"{self._title()}; median and interquartile band"
@@ -239,13 +258,18 @@ class Comparison:
             else "No gradients but finite differences, whose evaluations count."
         )
         sizes = [len(records) for records in self.groups().values()]
+        rows = [problems.find(name) for name in dict.fromkeys(r.cell.problem for r in self.records)]
         partial = []
         if min(sizes) < max(sizes):
             partial = [f"Stopped early: between {min(sizes)} and {max(sizes)} seeds a method."]
+        alone = any(record.cell.method == START for record in self.records)
+        within = any(row.optimum is not None for row in rows)
         return [
+            *(f"{row.name}: {row.description}." for row in rows),
             *partial,
             "Every method has the same starts, box and evaluations. " + early,
-            differences + " Columns are medians over seeds, but for best and within.",
+            *(["The line of the start says what was there before: one evaluation."] * alone),
+            f"{differences} Columns are medians over seeds, but for best{' and within' * within}.",
         ]
 
 
@@ -262,6 +286,10 @@ def _statistics(records: Sequence[Record], optimum: float | None) -> dict[str, A
         "quartiles": [low, high],
         "best": values.min(),
         "within": None if optimum is None else np.mean(values <= optimum + CLOSE * abs(optimum)),
+        "report": {
+            name: np.median([r.report[name] for r in records if name in r.report])
+            for name in _reported(records)
+        },
         "evaluations": np.median([r.evaluations for r in records]),
         "gradients": np.median([r.gradients for r in records]),
         "runs": np.median([r.runs for r in records]),
@@ -269,24 +297,35 @@ def _statistics(records: Sequence[Record], optimum: float | None) -> dict[str, A
     }
 
 
-def _line(method: str, records: Sequence[Record], optimum: float | None) -> list[str]:
+def _reported(records: Iterable[Record]) -> list[str]:
+    """The figures that any of the records reports."""
+    return list(dict.fromkeys(name for record in records for name in record.report))
+
+
+def _texts(records: Sequence[Record], optimum: float | None) -> dict[str, str]:
+    """The cells of a line of the table, by the titles of their columns."""
     found = _statistics(records, optimum)
     low, high = found["quartiles"]
     within = "-" if found["within"] is None else f"{100 * found['within']:.0f} %"
-    return [
-        method,
-        number(found["median"]),
-        f"{number(low)} .. {number(high)}",
-        number(found["best"]),
-        within,
-        f"{found['evaluations']:,.0f}",
-        f"{found['gradients']:,.0f}",
-        f"{found['runs']:g}",
-        f"{found['seconds']:.2f}",
-    ]
+    return {name: number(value) for name, value in found["report"].items()} | {
+        "median": number(found["median"]),
+        "quartiles": f"{number(low)} .. {number(high)}",
+        "best": number(found["best"]),
+        f"within {CLOSE:.0%}": within,
+        "evaluations": f"{found['evaluations']:,.0f}",
+        "gradients": f"{found['gradients']:,.0f}",
+        "runs": f"{found['runs']:g}",
+        "seconds": f"{found['seconds']:.2f}",
+    }
 
 
-def _band(method: str, records: Sequence[Record]) -> "Band":
+def _hue(method: str, others: Iterable["Band"]) -> str:
+    """What decides the colour: the method's name, but for the first of its variants alone."""
+    name, _ = parse_method(method)
+    return method if any(band.method == name for band in others) else name
+
+
+def _band(method: str, records: Sequence[Record], hue: str | None = None) -> "Band":
     """Best so far of all seeds on one grid of evaluations."""
     from experiments.plots import Band
 
@@ -298,13 +337,37 @@ def _band(method: str, records: Sequence[Record]) -> "Band":
         row[at >= 0] = record.best[at[at >= 0]]
     begun = ~np.isnan(rows).any(axis=0)
     low, middle, high = np.percentile(rows[:, begun], [25, 50, 75], axis=0)
-    return Band(method, method, grid[begun], low, middle, high)
+    name, options = _label(method)
+    label = "\n".join([name, *textwrap.wrap(options, 34)])
+    return Band(hue or method, label, grid[begun], low, middle, high)
+
+
+def _label(method: str) -> tuple[str, str]:
+    """The method for people: its name, and its options."""
+    name, options = parse_method(method)
+    return name, ", ".join(f"{option}={value}" for option, value in options.items())
 
 
 def _plain_record(record: Record) -> Mapping[str, Any]:
     cell = asdict(record.cell)
-    rest = {
-        name: getattr(record, name)
-        for name in ("value", "x", "evaluations", "gradients", "seconds", "runs", "message")
-    }
-    return cell | rest | {"spent": record.spent, "best": record.best}
+    names = ("value", "report", "evaluations", "gradients", "seconds", "runs", "message")
+    rest = {name: getattr(record, name) for name in names}
+    kept = _thinned(len(record.spent))
+    return (
+        cell
+        | rest
+        | {
+            "x": record.x
+            if len(record.x) <= LONG
+            else [float(f"{v:.{DIGITS}g}") for v in record.x],
+            "spent": record.spent[kept],
+            "best": record.best[kept],
+        }
+    )
+
+
+def _thinned(count: int) -> NDArray[np.intp]:
+    """Which of so many improvements to keep: the first, the last, and fewer the later."""
+    if count <= IMPROVEMENTS:
+        return np.arange(count)
+    return np.unique(np.geomspace(1, count, IMPROVEMENTS).round().astype(np.intp)) - 1

@@ -9,10 +9,10 @@ from typing import Any
 PACKAGES = ("numpy", "scipy", "torch", "cma", "pyswarm", "matplotlib")
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that results depend on."""
+def versions(*more: str) -> dict[str, str]:
+    """Return the versions of Python, of the packages that results depend on, and of others."""
     found = {"python": platform.python_version()}
-    for package in PACKAGES:
+    for package in (*PACKAGES, *more):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -1,10 +1,21 @@
-"""What a comparison is made of: problems x methods x seeds, as cells."""
+"""What a comparison is made of: problems x methods x seeds, as cells.
 
+A method is written as its name, with its options after colons where it has any:
+``cma:CMA_diagonal=True:popsize=32``. Values are Python literals, or bare words, which are texts.
+"""
+
+import ast
+import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 from experiments import problems
+
+START = "start"
+"""Takes the place of a method: the start alone, evaluated once, which the others should beat."""
 
 
 @dataclass(frozen=True)
@@ -14,7 +25,7 @@ class Cell:
     Attributes
     ----------
     problem, method, seed
-        Names and seed.
+        A name, a name with options, and a number.
     budget
         Evaluations, those of finite differences included.
     restarts
@@ -45,14 +56,12 @@ def make_cells(
     Raises
     ------
     ValueError
-        For a problem or method that is not known; it names the nearest. For a budget or number of
-        seeds below 1.
+        For a problem, method or option that is not known; it names the nearest. For a problem that
+        needs what is not installed. For a budget or number of seeds below 1.
     """
-    from blackbox.algorithms import find
-
     for name in names:
-        problems.find(name)
-    known = ["auto" if method == "auto" else find(method).name for method in methods]
+        _check_installed(name)
+    known = [_checked(method) for method in methods]
     if budget < 1:
         raise ValueError(f"the budget is a number of evaluations, at least 1; got {budget}")
     listed = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
@@ -66,3 +75,77 @@ def make_cells(
             dict.fromkeys(listed), dict.fromkeys(names), dict.fromkeys(known)
         )
     ]
+
+
+def parse_method(text: str) -> tuple[str, dict[str, Any]]:
+    """Return the name and the options that a text names; whether they exist is not asked.
+
+    Raises
+    ------
+    ValueError
+        For an option that is not written ``name=value``, or given twice.
+
+    Examples
+    --------
+    >>> parse_method("pso:swarmsize=40:updating=immediate")
+    ('pso', {'swarmsize': 40, 'updating': 'immediate'})
+    """
+    name, *parts = _split(text)
+    if "=" in name or ":" in name:
+        raise ValueError(
+            f"{text!r} is no method: options follow its name after colons, as in "
+            "cma:CMA_diagonal=True:popsize=32"
+        )
+    pairs = [[side.strip() for side in part.split("=", 1)] for part in parts]
+    options = {key: _value(key, value) for key, value in pairs}
+    if len(options) < len(pairs):
+        raise ValueError(f"{text!r} gives an option twice")
+    return name, options
+
+
+def _split(text: str) -> list[str]:
+    """Split before each ``:name=``; other colons belong to values."""
+    return [part.strip() for part in re.split(r":(?=\s*\w+\s*=)", text)]
+
+
+def _value(option: str, text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+        pass
+    if not re.fullmatch(r"[A-Za-z_][\w-]*", text):
+        raise ValueError(f"{option}={text}: the value is neither a Python literal nor a word")
+    if text in ("true", "false", "none"):
+        raise ValueError(f"{option}={text}: Python writes {text.capitalize()}")
+    return text
+
+
+def _checked(text: str) -> str:
+    """Return the method's text with its name as the table has it."""
+    from scipy.optimize import OptimizeWarning
+
+    from blackbox.algorithms import find
+
+    name, options = parse_method(text)
+    if name in ("auto", START):
+        if options:
+            raise ValueError(f"{name!r} takes no options; got {text!r}")
+        return name
+    row = find(name)
+    if options:
+        try:
+            with warnings.catch_warnings():  # some methods only warn of unknown options
+                warnings.simplefilter("error", OptimizeWarning)
+                row.make(options)
+        except (TypeError, OptimizeWarning) as error:
+            raise ValueError(f"{text}: {error}") from error
+    return ":".join([row.name, *_split(text)[1:]])
+
+
+def _check_installed(name: str) -> None:
+    require = problems.find(name).require
+    if require is not None:
+        try:
+            require()
+        except ModuleNotFoundError as error:
+            raise ValueError(f"problem {name!r}: {error}") from error

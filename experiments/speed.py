@@ -119,18 +119,18 @@ def measure_all(*, quick: bool = False) -> Iterator[Measurement]:
     from experiments.speed_cases import BENCHMARKS
 
     for benchmark in BENCHMARKS:
-        with one_thread():
+        with threads(1):
             found = measure(benchmark, quick=quick)
         yield found
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Give torch one thread, as many as it had afterwards."""
+def threads(count: int) -> Iterator[None]:
+    """Give torch so many threads, as many as it had afterwards."""
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(count)
     try:
         yield
     finally:
@@ -149,14 +149,14 @@ def table(found: list[Measurement]) -> Table:
     rows = []
     for m in found:
         low, high = m.quartiles
-        show = _ratio if m.benchmark.judge == "ratio" else _seconds
+        show = _ratio if m.benchmark.judge == "ratio" else duration
         goal = "-" if m.benchmark.goal is None else f"<= {show(m.benchmark.goal)}"
         reached = {None: "-", True: "yes", False: "NO"}[m.reached]
         rows.append(
             [
                 m.benchmark.name,
-                _seconds(m.ours),
-                _seconds(m.peer),
+                duration(m.ours),
+                duration(m.peer),
                 show(m.judged) if m.benchmark.judge == "ratio" else f"{_signed(m.judged)}",
                 f"{show(low)} .. {show(high)}",
                 goal,
@@ -218,9 +218,11 @@ def save(found: list[Measurement], folder: Path, content: Mapping[str, Any]) -> 
     )
     missed = [m.benchmark.name for m in found if m.reached is False]
     verdict = f"Goals missed: {'; '.join(missed)}." if missed else "Every goal was reached."
+    page = "population.md"
+    more = f" A population through a model: [{page}]({page})." if (folder / page).exists() else ""
     text = f"""# Speed
 
-Made by `{content["command"]}`; the numbers are in `speed.json`. {verdict}
+Made by `{content["command"]}`; the numbers are in `speed.json`. {verdict}{more}
 
 {table(found).markdown()}
 {sides}
@@ -234,7 +236,8 @@ def _ratio(value: float) -> str:
     return number(value, 3)
 
 
-def _seconds(value: float) -> str:
+def duration(value: float) -> str:
+    """Write seconds with three digits, in seconds, milliseconds or microseconds."""
     for factor, unit in ((1.0, "s"), (1e-3, "ms")):
         if abs(value) >= factor:
             return f"{value / factor:.3g} {unit}"
@@ -242,4 +245,4 @@ def _seconds(value: float) -> str:
 
 
 def _signed(value: float) -> str:
-    return ("+" if value >= 0 else "") + _seconds(value)
+    return ("+" if value >= 0 else "") + duration(value)

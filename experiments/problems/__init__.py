@@ -1,7 +1,7 @@
 """Named problems, one file a family.
 
 To add one: write a file with a row (a `Benchmark`) for each problem, and add the rows to
-`PROBLEMS`. Rows are plain data: torch loads only when a problem's objective is made.
+`PROBLEMS`. Rows are plain data: torch and data sets load only when an objective is made.
 """
 
 import difflib
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.problems import article
+from experiments.problems import article, digits, finetune, quantized
 
 Array = NDArray[np.float64]
 Random = np.random.Generator | np.random.RandomState
@@ -36,6 +36,10 @@ class Benchmark:
         The rule for starting points: from a source of randomness to a point (n,).
     optimum
         The best value known; None where nobody knows.
+    report
+        What a solution (n,) is worth beyond its value, by name: figures on data held out.
+    require
+        Raises ModuleNotFoundError where something is missing that the problem needs.
     """
 
     name: str
@@ -46,6 +50,8 @@ class Benchmark:
     bounds: tuple[float, float]
     draw: Callable[[Random], Array]
     optimum: float | None = None
+    report: Callable[[Array], dict[str, float]] | None = None
+    require: Callable[[], None] | None = None
 
     def start(self, seed: int, run: int = 0) -> Array:
         """Return where to begin: the same for every method, for each seed and restart.
@@ -75,6 +81,28 @@ PROBLEMS: dict[str, Benchmark] = {
             bounds=article.BOUNDS,
             draw=article.draw,
             optimum=article.OPTIMUM,
+        ),
+        Benchmark(
+            name="quantized",
+            description="cross-entropy of a 64-16-10 digit classifier with ternary weights",
+            source="digits: Alpaydin and Kaynak (1998), from scikit-learn",
+            make=quantized.objective,
+            n=quantized.N,
+            bounds=quantized.BOUNDS,
+            draw=quantized.draw,
+            report=quantized.report,
+            require=digits.require,
+        ),
+        Benchmark(
+            name="finetune",
+            description="1 - macro F1 of a digit classifier, fine-tuned to images out of focus",
+            source="digits: Alpaydin and Kaynak (1998), from scikit-learn",
+            make=finetune.objective,
+            n=finetune.N,
+            bounds=finetune.BOUNDS,
+            draw=finetune.draw,
+            report=finetune.report,
+            require=digits.require,
         ),
     ]
 }

@@ -18,7 +18,9 @@ def test_no_command_shows_the_help_and_is_a_usage_error(capsys):
     assert "try:" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [[], ["reproduce"], ["compare"], ["list"], ["speed"]])
+@pytest.mark.parametrize(
+    "command", [[], ["reproduce"], ["compare"], ["list"], ["speed"], ["agreement"]]
+)
 def test_help_has_examples(command, capsys):
     assert cli.main([*command, "--help"]) == 0
     shown = capsys.readouterr().out
@@ -38,6 +40,11 @@ def test_help_has_examples(command, capsys):
         (["compare"], "PROBLEM"),
         (["list", "colours"], "colours"),
         (["speed", "--fast"], "--fast"),
+        (["speed", "polulation"], "polulation"),
+        (["speed", "--threads", "2"], "belong to `experiments speed population`"),
+        (["speed", "loop", "--device", "cpu"], "belong to `experiments speed population`"),
+        (["speed", "population", "--device", "tpu"], "tpu"),
+        (["speed", "population", "--threads", "0"], "'0' is not a whole number"),
     ],
 )
 def test_usage_errors_are_a_sentence_and_2(arguments, said, capsys):
@@ -145,10 +152,14 @@ def test_speed_fixes_threads_before_the_libraries_load():
     code = (
         "import os, sys; from experiments import cli;"
         "sys.modules['experiments.commands'] = type('C', (), {'speed': lambda options: 7});"
-        "assert cli.main(['speed']) == 7;"
-        "sys.exit(0 if os.environ['OPENBLAS_NUM_THREADS'] == '1' else 1)"
+        "assert cli.main(sys.argv[1:]) == 7;"
+        "print(os.environ['OPENBLAS_NUM_THREADS'])"
     )
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    for arguments, count in ((["speed"], "1"), (["speed", "population", "--threads", "2"], "2")):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == count
 
 
 def test_python_m_passes_the_exit_code_on():

@@ -1,8 +1,16 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
+from sklearn.metrics import f1_score
 
-from experiments.problems import PROBLEMS, article, find
+from adapters import ParameterVector
+from experiments.problems import PROBLEMS, article, digits, find, finetune, quantized
+
+LEARNING = ["quantized", "finetune"]
 
 
 def test_article_loss_at_start_is_the_published_one():
@@ -61,15 +69,158 @@ def test_problem_keeps_its_word(name):
     problem = find(name)
     start, objective = problem.start(3), problem.make()
     assert problem.name == name
-    assert start.shape == (problem.n,)
-    np.testing.assert_array_equal(start, problem.start(3))
-    assert not np.array_equal(start, problem.start(4))
-    assert not np.array_equal(start, problem.start(3, 1))
+    assert start.shape == (problem.n,) == (objective.n,)
     low, high = problem.bounds
+    assert ((low <= start) & (start <= high)).all()
     points = np.random.default_rng(0).uniform(low, high, (4, problem.n))
     values = objective(points)
     assert values.shape == (4,)
-    assert (values >= problem.optimum).all()
+    assert len(set(values)) == 4
+    assert problem.optimum is None or (values >= problem.optimum).all()
+    np.testing.assert_array_equal(problem.make()(points), values)
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_starts_are_those_of_the_seed_and_the_restart(name):
+    problem = find(name)
+    starts = [problem.start(3), problem.start(3), problem.start(4), problem.start(3, 1)]
+    different = 1 if name == "finetune" else 3  # that one always begins at the pretrained network
+    assert len({start.tobytes() for start in starts}) == different
+
+
+@pytest.mark.parametrize("name", LEARNING)
+def test_learning_problems_leave_global_random_streams_alone(name):
+    finetune._pretrained.cache_clear()
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    problem = find(name)
+    problem.make()
+    problem.report(problem.start(0))
+    assert torch.equal(before[0], torch.get_rng_state())
+    np.testing.assert_array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
+
+
+def test_listing_problems_loads_neither_torch_nor_data():
+    code = """
+import sys
+from experiments.problems import PROBLEMS
+assert len(PROBLEMS) > 2
+assert not {"torch", "sklearn"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_digits_are_those_of_scikit_learn():
+    images, labels = digits.load()
+    own = load_digits()
+    assert (images.dtype, labels.dtype) == (torch.float32, torch.int64)
+    np.testing.assert_array_equal(images.numpy() * 16, own.data)
+    np.testing.assert_array_equal(labels.numpy(), own.target)
+
+
+def test_without_scikit_learn_it_is_said_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    digits.load.cache_clear()
+    with pytest.raises(ModuleNotFoundError, match="pip install"):
+        digits.load()
+    for name in LEARNING:
+        with pytest.raises(ModuleNotFoundError, match="pip install"):
+            find(name).require()
+
+
+def test_quantized_weights_are_three_levels_and_more_precision_changes_nothing():
+    model = quantized.network()
+    x = np.random.default_rng(0).uniform(*quantized.BOUNDS, quantized.N)
+    ParameterVector(model).assign(x)
+    levels = model[0].rounded(model[0].weight)
+    assert set(levels.unique().tolist()) == {-0.5, 0.0, 0.5}
+    objective = quantized.objective()
+    rounded = 0.5 * np.clip(np.round(x / 0.5), -1, 1)
+    assert objective(x[None])[0] == objective(rounded[None])[0]
+
+
+def test_quantized_loss_is_the_rounded_networks_cross_entropy():
+    x = np.random.default_rng(1).uniform(*quantized.BOUNDS, quantized.N)
+    levels = 0.5 * np.clip(np.round(x / 0.5), -1, 1)
+    first, bias, last, end = np.split(levels, [1024, 1040, 1200])
+    own = load_digits()
+    images, labels = own.data[:898] / 16, own.target[:898]
+    scores = np.maximum(images @ first.reshape(16, 64).T + bias, 0) @ last.reshape(10, 16).T + end
+    logs = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    expected = -logs[np.arange(898), labels].mean()
+    assert quantized.objective()(x[None])[0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_quantized_has_no_slope_anywhere():
+    model = quantized.network()
+    x = np.random.default_rng(2).uniform(*quantized.BOUNDS, quantized.N)
+    ParameterVector(model).assign(x)
+    images, labels = digits.load()
+    torch.nn.functional.cross_entropy(model(images), labels).backward()
+    assert all((weights.grad == 0).all() for weights in model.parameters())
+
+
+def test_macro_f1_is_that_of_scikit_learn():
+    generator = torch.Generator().manual_seed(0)
+    for classes in (2, 3, 10):
+        scores = torch.randn(4, 40, classes, generator=generator)
+        scores[1, :, 0] = -9  # a class that is never predicted
+        labels = torch.randint(classes, (40,), generator=generator)
+        labels[labels == classes - 1] = 0  # and one that never occurs
+        expected = [
+            1
+            - f1_score(
+                labels, one.argmax(-1), average="macro", zero_division=0, labels=range(classes)
+            )
+            for one in scores
+        ]
+        found = [finetune.missed_f1(one, labels).item() for one in scores]
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_pretrained_network_knows_its_digits_but_not_when_out_of_focus():
+    model = finetune.network()
+    images, labels = digits.load()
+    sharp = finetune.missed_f1(model(images[finetune.HELD_OUT]), labels[finetune.HELD_OUT])
+    start = finetune.draw(np.random.default_rng(0))
+    assert sharp.item() < 0.15
+    assert finetune.report(start)["held-out F1"] < 0.75
+
+
+def test_pretraining_gives_the_same_weights_each_time_and_hands_out_copies():
+    start = finetune.draw(np.random.default_rng(0))
+    ParameterVector(finetune.network()).assign(np.zeros(64 * 16 + finetune.N))
+    np.testing.assert_array_equal(finetune.draw(np.random.default_rng(0)), start)
+    finetune._pretrained.cache_clear()
+    with torch.no_grad():
+        np.testing.assert_array_equal(finetune.draw(np.random.default_rng(0)), start)
+
+
+def test_fine_tuning_and_held_out_digits_are_not_those_of_the_pretraining():
+    rows = range(len(digits.load()[1]))
+    parts = [set(rows[part]) for part in (finetune.PRETRAINING, finetune.TUNING, finetune.HELD_OUT)]
+    assert len(set.union(*parts)) == sum(map(len, parts)) == len(rows)
+
+
+def test_fine_tuning_changes_biases_and_the_last_layer_alone():
+    objective = finetune.objective()
+    before = {k: v.clone() for k, v in finetune.network().state_dict().items()}
+    after = objective.apply(objective.x0 + 1).state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"0.bias", "2.weight", "2.bias"}
+
+
+@pytest.mark.parametrize("name", LEARNING)
+def test_report_is_about_digits_that_the_objective_has_not_seen(name, monkeypatch):
+    problem = find(name)
+    x = np.random.default_rng(0).uniform(*problem.bounds, problem.n)
+    value, reported = problem.make()(x[None])[0], problem.report(x)
+    images, labels = digits.load()
+    unseen = slice(quantized.TRAINING, None) if name == "quantized" else finetune.HELD_OUT
+    spoilt = images.clone()
+    spoilt[unseen] = images[unseen].flip(0)
+    monkeypatch.setattr(digits, "load", lambda: (spoilt, labels))
+    assert problem.make()(x[None])[0] == value
+    assert problem.report(x) != reported
 
 
 def test_seed_42_gives_the_published_start():

@@ -54,7 +54,7 @@ def test_a_slow_machine_gets_fewer_rounds_but_three(monkeypatch):
 
 def test_torch_gets_its_threads_back():
     before = torch.get_num_threads()
-    with speed.one_thread():
+    with speed.threads(1):
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == before
 
