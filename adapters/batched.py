@@ -4,56 +4,157 @@ What `torch.func.vmap` cannot do (buffers updated in the forward pass, random nu
 that depends on data, operations without a batching rule) is listed in PyTorch's "UX limitations"
 of `torch.func`: some of it fails, some is silently wrong. So nothing is assumed of a model: two
 candidates go through the loop and through a faster path, which is taken where losses and gradients
-agree and nothing else has changed. Stacks of linear layers have a path of their own, the fastest.
+agree and nothing else has changed. Stacks of known layers have a path of their own, the fastest.
+
+The choice follows from what a pass works on, never from a clock: a run would otherwise depend, in
+its last digits, on how busy the machine was when it began.
 """
 
 import warnings
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from adapters.bench import Bench, Noise
+from adapters.bench import Bench
 from adapters.evaluators import Evaluator, Loop, Vmapped
-from adapters.flatten import Array
 from adapters.stack import Stacked
 from adapters.supervised import Supervised
 
 Path = Literal["stack", "vmap", "loop"]
 Plan = Literal["auto", "stack", "vmap", "loop"]
 
-SCRATCH_ON_CPU = 4 * 2**20
+STACK_SCRATCH = 2 * 2**20
+VMAP_SCRATCH = 4 * 2**20
+"""Bytes of weights and activations in one chunk on a processor, which should find them in its
+caches: fresh memory costs more than the saved calls bring. Gradients take about three times as
+many."""
+
+SHARE = 0.25
+"""Of a device's free memory, what a chunk may take."""
+
 SCRATCH_ELSEWHERE = 256 * 2**20
-"""Bytes of weights and activations in one chunk (gradients take about three times as many). A
-processor should find them in its caches: fresh memory costs more than the saved calls bring."""
+"""Bytes of a chunk on a device that does not say how much it has."""
 
 FEWEST_ON_CPU = 16
 """On a processor vmap pays where so many candidates fit a chunk. A pass that needs more memory is
 busy with arithmetic, not with calls, and arithmetic does not get faster in batches."""
 
 
-class Planned(NamedTuple):
-    """How batches are evaluated, and why."""
+class SlowPathWarning(UserWarning):
+    """Batches are evaluated one by one, as the model or the loss does not allow better."""
 
-    loop: Loop
-    batch: Evaluator
-    fewest: int
+
+class Batching(NamedTuple):
+    """How batches of candidates are evaluated.
+
+    Attributes
+    ----------
+    path
+        ``"stack"``: known layers, samples last. ``"vmap"``: `torch.func.vmap`. ``"loop"``: one
+        by one.
+    chunk
+        How many candidates go through at once.
+    reason
+        Why.
+    """
+
     path: Path
-    differentiable: bool
+    chunk: int
     reason: str
 
-    def values(self, k: int) -> Evaluator:
-        """Return what computes the values of k candidates."""
-        return self.batch if k >= self.fewest else self.loop
-
-    def gradients(self, k: int) -> Evaluator:
-        """Return what computes the gradients of k: a single one's as a training loop would."""
-        return self.batch if k >= max(self.fewest, 2) else self.loop
+    def __str__(self) -> str:
+        """Say it in a sentence."""
+        how = "one by one" if self.path == "loop" else f"by {self.path}, {self.chunk} at once"
+        return f"{how}: {self.reason}"
 
 
-def make_plan(bench: Bench, start: Array, wanted: Plan) -> Planned:
+class Planned:
+    """What evaluates batches, and why.
+
+    Attributes
+    ----------
+    path, reason
+        As in `Batching`.
+    slow
+        Whether something keeps candidates from going through together.
+    differentiable
+        Whether there are gradients.
+    """
+
+    def __init__(self, loop: Loop, batch: Stacked | Vmapped | None, why: "_Why") -> None:
+        self._loop = loop
+        self._batch: Stacked | Vmapped | Loop = batch or loop
+        self._fewest = 1 if batch is None else batch.fewest
+        self.path: Path = "loop"
+        if batch is not None:
+            self.path = "stack" if isinstance(batch, Stacked) else "vmap"
+        self.reason, self.slow, self.differentiable = why
+
+    @property
+    def chunk(self) -> int:
+        """How many candidates go through at once."""
+        return self._batch.chunk
+
+    @property
+    def sure(self) -> bool:
+        """Whether a weight that is not finite gives a loss that is not."""
+        return isinstance(self._batch, Stacked) and self._batch.sure
+
+    def values(self, points: Tensor) -> Tensor:
+        """Return losses (k,)."""
+        evaluator = self._batch if points.shape[0] >= self._fewest else self._loop
+        if points.shape[0] <= evaluator.chunk or evaluator is self._loop:
+            return evaluator.values(points)
+        return torch.cat(in_chunks(evaluator, evaluator.values, points))
+
+    def gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Return losses (k,) and gradients (k, n); a single one's as a training loop would."""
+        evaluator = self._batch if len(points) >= max(self._fewest, 2) else self._loop
+        if evaluator is self._loop:
+            return evaluator.gradients(points)
+        parts = in_chunks(evaluator, evaluator.gradients, points)
+        values, gradients = zip(*parts, strict=True)
+        return torch.cat(values), torch.cat(gradients)
+
+    def take(self, rows: Tensor | None) -> None:
+        """Go on with these samples only; None: with all."""
+        if isinstance(self._batch, Stacked):
+            self._batch.take(rows)
+
+
+_T = TypeVar("_T")
+
+
+def in_chunks(evaluator: Evaluator, evaluate: Callable[[Tensor], _T], points: Tensor) -> list[_T]:
+    """Evaluate chunk after chunk; where memory runs out, that one again, by halves."""
+    parts: list[_T] = []
+    at = 0
+    while at < len(points):
+        chunk = points[at : at + evaluator.chunk]
+        try:
+            parts.append(evaluate(chunk))
+        except torch.OutOfMemoryError:
+            if len(chunk) == 1:
+                raise
+            evaluator.chunk = len(chunk) // 2
+            if points.device.type == "cuda":
+                torch.cuda.empty_cache()
+            continue
+        at += len(chunk)
+    return parts
+
+
+class _Why(NamedTuple):
+    reason: str
+    slow: bool
+    differentiable: bool
+
+
+def make_plan(bench: Bench, start: np.ndarray[Any, Any], wanted: Plan) -> Planned:
     """Try the loss at ``start`` and near it, and choose how batches are evaluated.
 
     Raises
@@ -61,49 +162,67 @@ def make_plan(bench: Bench, start: Array, wanted: Plan) -> Planned:
     TypeError
         The loss is not one real number.
     ValueError
-        ``wanted`` is ``"stack"`` or ``"vmap"``, and it cannot be.
+        ``wanted`` is ``"stack"`` or ``"vmap"``, and it cannot be; or the loss is NaN.
     """
     near = start + 0.01 * np.random.default_rng(0).standard_normal(start.shape)
-    points = np.stack([start, near])
-    loop, reason = Loop(bench), "asked for"
+    points = torch.from_numpy(np.stack([start, near]))
+    loop, reason, slow = Loop(bench), "asked for", False
+    values = _first_values(bench, loop, points)
+    gradients, why_not = _first_gradients(bench, loop, points)
+    trial = _Trial(bench, points, values, gradients)
     batch: Stacked | Vmapped | None = None
-    noise = Noise(bench.device)
-    with noise.replayed():
-        values = _first_values(bench, loop, points)
-        if noise.advanced():
-            bench.noise = noise
-            values = loop.values(points)
-        gradients, why_not = _first_gradients(bench, loop, points)
-        if wanted in ("auto", "stack"):
-            batch, reason = _try_stack(bench, points, values, gradients)
-        if wanted == "vmap" or (wanted == "auto" and batch is None):
-            batch, reason = _try_vmap(bench, points, values, gradients, forced=wanted == "vmap")
+    if wanted in ("auto", "stack"):
+        batch, reason = _try_stack(trial)
+    if wanted == "vmap" or (wanted == "auto" and batch is None):
+        batch, why, slow = _try_vmap(trial, forced=wanted == "vmap")
+        reason = why if wanted == "vmap" else f"{reason}; {why}"
     if batch is None and wanted in ("stack", "vmap"):
         raise ValueError(f"plan={wanted!r} is not possible: {reason}; use plan='auto' or 'loop'")
-    if bench.noise is not None:
-        reason += "; random numbers: every evaluation draws the same"
     if gradients is None:
         reason += f"; no gradients: {why_not}"
-    path: Path = "loop"
-    if batch is not None:
-        path = "stack" if isinstance(batch, Stacked) else "vmap"
-    fewest = 1 if batch is None else batch.fewest
-    return Planned(loop, batch or loop, fewest, path, gradients is not None, reason)
+    return Planned(loop, batch, _Why(reason, slow, gradients is not None))
 
 
-def _first_values(bench: Bench, loop: Loop, points: Array) -> Array:
+class _Trial(NamedTuple):
+    """Two candidates, and what the loop made of them."""
+
+    bench: Bench
+    points: Tensor
+    values: Tensor
+    gradients: Tensor | None
+
+    def agrees(self, batch: Stacked | Vmapped) -> bool:
+        """Whether a faster way comes to the same."""
+        precision = self.bench.vector.precision
+        if not _agree(batch.values(self.points), self.values, precision):
+            return False
+        if self.gradients is None:
+            return True
+        return _agree(batch.gradients(self.points)[1], self.gradients, precision)
+
+
+def _first_values(bench: Bench, loop: Loop, points: Tensor) -> Tensor:
+    """Evaluate two candidates, and note what a pass does besides."""
     try:
-        return loop.values(points)
+        bench.look(points)
+        values = loop.values(points)
     except RuntimeError as error:
         # A loss that differentiates inside itself needs autograd for its value, too.
         bench.graph = True
         try:
-            return loop.values(points)
+            bench.look(points)
+            values = loop.values(points)
         except Exception:
             raise error from None
+    if bool(values.isnan().all()):
+        raise ValueError(
+            "the loss is NaN at the model's own weights and near them: look for NaN in the inputs "
+            "and targets, and for logarithms, roots and divisions in the loss"
+        )
+    return values
 
 
-def _first_gradients(bench: Bench, loop: Loop, points: Array) -> tuple[Array | None, str]:
+def _first_gradients(bench: Bench, loop: Loop, points: Tensor) -> tuple[Tensor | None, str]:
     """Return gradients, or why there are none."""
     nothing = None, "the loss does not depend differentiably on the weights"
     try:
@@ -119,66 +238,70 @@ def _first_gradients(bench: Bench, loop: Loop, points: Array) -> tuple[Array | N
         return None, _short(error)
 
 
-def _try_stack(
-    bench: Bench, points: Array, values: Array, gradients: Array | None
-) -> tuple[Stacked | None, str]:
-    """Return what evaluates a stack of linear layers, or None; and the reason."""
-    if not isinstance(bench.closure, Supervised) or bench.noise is not None:
-        return None, "no stack of linear layers: the loss is a function of its own, or random"
+def _try_stack(trial: _Trial) -> tuple[Stacked | None, str]:
+    """Return what evaluates a stack of known layers, or None; and the reason."""
+    bench = trial.bench
+    if not isinstance(bench.closure, Supervised):
+        return None, "no stack of known layers: the loss is a function of the model"
     try:
-        batch = Stacked(bench, bench.closure.loss, *bench.closure.data, chunk=_chunk(bench))
-        agree = _agree(batch.values(points), values, bench)
-        if gradients is not None and agree:
-            agree = _agree(batch.gradients(points)[1], gradients, bench)
+        with bench.attempt():
+            batch = Stacked(bench, bench.closure, _scratch(bench.device, STACK_SCRATCH))
+        agree = trial.agrees(batch)
     except Exception as error:
-        return None, f"no stack of linear layers: {_short(error)}"
+        return None, f"no stack of known layers: {_short(error)}"
     if not agree:
         return None, "a stack gave other losses or gradients than the loop"
-    return batch, f"a stack of linear layers, samples last; chunks of {batch.chunk}"
+    return batch, "a stack of known layers, samples last"
 
 
-def _chunk(bench: Bench) -> int:
-    scratch = SCRATCH_ON_CPU if bench.device.type == "cpu" else SCRATCH_ELSEWHERE
-    return max(1, scratch // _footprint(bench))
+def _scratch(device: torch.device, on_cpu: int) -> int:
+    """Return how many bytes a chunk may take."""
+    if device.type == "cpu":
+        return on_cpu
+    if device.type == "cuda":
+        return int(SHARE * torch.cuda.mem_get_info(device)[0])
+    return SCRATCH_ELSEWHERE
 
 
-def _try_vmap(
-    bench: Bench, points: Array, values: Array, gradients: Array | None, forced: bool
-) -> tuple[Vmapped | None, str]:
-    """Return what evaluates by vmap, or None; and the reason."""
-    size, on_cpu, chunk = _footprint(bench), bench.device.type == "cpu", _chunk(bench)
-    if on_cpu and chunk < FEWEST_ON_CPU and not forced:
-        return None, f"one pass works on {size / 2**20:.1f} MiB, so batches would not be faster"
+def _try_vmap(trial: _Trial, forced: bool) -> tuple[Vmapped | None, str, bool]:
+    """Return what evaluates by vmap, or None; the reason; and whether more cannot be had."""
+    bench = trial.bench
+    if bench.random:
+        return None, "passes draw random numbers", True
+    size = _footprint(bench)
+    chunk = max(1, _scratch(bench.device, VMAP_SCRATCH) // size)
+    if bench.device.type == "cpu" and chunk < FEWEST_ON_CPU and not forced:
+        why = f"one pass works on {size / 2**20:.1f} MiB, so vmap would not be faster"
+        return None, why, False
     batch = Vmapped(bench, chunk)
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            with bench.attempt(), bench.mode():
-                batch.losses(bench.vector.stack(torch.from_numpy(points)))
+            with bench.attempt(), torch.enable_grad() if bench.graph else torch.no_grad():
+                batch.losses(bench.vector.stack(trial.points))
                 changed = bench.changed()
-            agree = _agree(batch.values(points), values, bench)
-            if gradients is not None and agree:
-                agree = _agree(batch.gradients(points)[1], gradients, bench)
+            agree = trial.agrees(batch)
     except Exception as error:
-        return None, f"vmap failed: {_short(error).removeprefix('vmap: ')}"
+        return None, f"vmap failed: {_short(error).removeprefix('vmap: ')}", True
     slow = [w.message for w in caught if "batching rule" in str(w.message)]
     if slow:
-        return None, f"vmap would loop inside: {_short(slow[0])}"
+        return None, f"vmap would loop inside: {_short(slow[0])}", True
     if changed:
-        return None, f"a pass changes {changed}, which candidates would share under vmap"
+        return None, f"a pass changes {changed}, which candidates would share under vmap", True
     if not agree:
-        return None, "vmap gave other losses or gradients than the loop"
-    return batch, f"two candidates came out as one by one; chunks of {chunk}"
+        return None, "vmap gave other losses or gradients than the loop", True
+    return batch, "by vmap two candidates came out as one by one", False
 
 
-def _agree(got: Array, expected: Array, bench: Bench) -> bool:
+def _agree(got: Tensor, expected: Tensor, precision: torch.dtype) -> bool:
     """Whether results differ by rounding alone: by half the digits of the largest in a row."""
-    tolerance = torch.finfo(bench.vector.precision).eps ** 0.5
-    finite = np.where(np.isfinite(expected), np.abs(expected), 0.0)
-    scale = finite.reshape(len(finite), -1).max(axis=1).reshape(-1, *[1] * (expected.ndim - 1))
+    tolerance = torch.finfo(precision).eps ** 0.5
+    a, b = got.detach().cpu().double().numpy(), expected.detach().cpu().double().numpy()
+    finite = np.where(np.isfinite(b), np.abs(b), 0.0)
+    scale = finite.reshape(len(finite), -1).max(axis=1).reshape(-1, *[1] * (b.ndim - 1))
     with np.errstate(invalid="ignore"):
-        close = np.abs(got - expected) <= tolerance * (scale + tolerance)
-    same = (got == expected) | (np.isnan(got) & np.isnan(expected))
+        close = np.abs(a - b) <= tolerance * (scale + tolerance)
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
     return bool((close | same).all())
 
 

@@ -1,21 +1,24 @@
 """A private model in which candidates are tried, one after another, leaving no trace."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from adapters.flatten import ParameterVector
+from adapters.noise import Noise
 
 
 class Bench:
     """A private model into which candidates' weights are written, and the loss it then gives.
 
-    Whatever a pass leaves behind (buffers, counters, caches) is put back after it, so that a
-    candidate's loss depends on the candidate alone. If passes draw random numbers, every pass
-    draws the same ones, from torch's state as it was when this was made.
+    Whatever a pass leaves behind (buffers, counters, caches) is put back, so that a candidate's
+    loss depends on the candidate alone, and on the noise if passes draw random numbers.
 
     Parameters
     ----------
@@ -24,10 +27,16 @@ class Bench:
         overwritten.
     names
         The free parameters of ``model``; all others are taken out of autograd.
+    noise
+        What random numbers are drawn from.
     """
 
     def __init__(
-        self, model: nn.Module, closure: Callable[[Any], Any], names: tuple[str, ...]
+        self,
+        model: nn.Module,
+        closure: Callable[[Any], Any],
+        names: tuple[str, ...],
+        noise: Noise,
     ) -> None:
         self.model = model
         self.closure = closure
@@ -38,16 +47,23 @@ class Bench:
         chosen = frozenset(names)
         self.vector = ParameterVector(model, lambda name, parameter: name in chosen)
         parameters = dict(model.named_parameters())
-        self.weights = [parameters[name].requires_grad_() for name in self.vector.names]
+        self.weights = [parameters[name] for name in self.vector.names]
+        for weight in self.weights:
+            weight.requires_grad_()
         self.device = self.weights[0].device
-        self.noise: Noise | None = None
+        self.noise = noise
+        self.random = False
+        """Whether passes draw random numbers."""
         self.graph = False
         """Whether values need autograd too: losses that differentiate inside themselves."""
+        self.leaves_traces = True
+        """Whether a pass changes anything that is to be put back before the next."""
         self._buffers = [
             (name, buffer, buffer.clone())
             for name, buffer in self.modules.named_buffers()
             if 0 not in buffer.stride()  # expanded: cannot be written at all
         ]
+        self._plain = _are_plain(self.weights, model)
         self._look()
 
     def _look(self) -> None:
@@ -58,11 +74,18 @@ class Bench:
             for present in (vars(module), module._parameters, module._buffers)
             if isinstance(present, dict)  # scripted modules hold theirs in C++
         ]
-        # The same memory outside autograd, which may then be written in any mode.
-        self._memory = [weight.detach() for weight in self.weights]
+        self._places = [
+            (weight.detach(), where)  # the same memory outside autograd, to be written in any mode
+            for weight, where in zip(self.weights, self.vector.slices.values(), strict=True)
+        ]
+        self._memory = _joined(self.vector, self.weights) if self._plain else None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: v for name, v in vars(self).items() if name not in ("_found", "_memory")}
+        return {
+            name: v
+            for name, v in vars(self).items()
+            if name not in ("_found", "_places", "_memory")
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -74,31 +97,44 @@ class Bench:
 
     def mode(self) -> AbstractContextManager[Any]:
         """Return the autograd mode in which values are computed."""
-        return torch.enable_grad() if self.graph else torch.no_grad()
+        return torch.enable_grad() if self.graph else torch.inference_mode()
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """Make one pass: with the same noise as every other, and all put back afterwards."""
-        with nullcontext() if self.noise is None else self.noise.replayed():
-            try:
+        """Make one pass, or several that leave no traces: all is put back afterwards."""
+        try:
+            if self.random:
+                with self.noise.drawn():
+                    yield
+            else:
                 yield
+        finally:
+            self.put_back()
+
+    def write(self, row: NDArray[Any]) -> None:
+        """Write a candidate (n,) into the model, in place, as a training loop would."""
+        if self._memory is None:
+            for tensor, where in self._places:
+                tensor.copy_(torch.from_numpy(row[where]).view(tensor.shape))
+        elif self._memory.dtype == row.dtype:
+            self._memory[...] = row
+        else:
+            # A weight too large for its precision is infinite there; that is no news.
+            with np.errstate(over="ignore"):
+                self._memory[...] = row
+
+    def look(self, points: Tensor) -> None:
+        """Note what passes do besides: whether they draw random numbers, and leave traces."""
+        self.random = self.leaves_traces = False
+        for row in points.cpu().numpy():
+            self.write(row)
+            try:
+                with self.noise.drawn(), self.mode():
+                    self.loss()
+                    self.random |= self.noise.used()
+                self.leaves_traces |= self.changed() is not None
             finally:
-                self._put_back()
-
-    def write(self, parts: list[Tensor], row: int) -> None:
-        """Write one row of a batch, cut up, into the model, in place, as a training loop would."""
-        for memory, rows in zip(self._memory, parts, strict=True):
-            memory.copy_(rows[row])
-        torch.clear_autocast_cache()  # a caller's autocast keeps casts of weights, by identity
-
-    def places(self) -> list[list[tuple[nn.Module, str]]]:
-        """Return, for each free parameter, where modules refer to it: several places if tied."""
-        places: dict[int, list[tuple[nn.Module, str]]] = {id(w): [] for w in self.weights}
-        for module in self.modules.modules():
-            for name, parameter in module._parameters.items():
-                if id(parameter) in places:
-                    places[id(parameter)].append((module, name))
-        return list(places.values())
+                self.put_back()
 
     def changed(self) -> str | None:
         """Name a buffer or attribute that is not as it was found, or None."""
@@ -111,7 +147,8 @@ class Bench:
                 return name
         return None
 
-    def _put_back(self) -> None:
+    def put_back(self) -> None:
+        """Put back whatever passes have left behind."""
         for _, now, then in self._found:
             now.update(then)
             if len(now) > len(then):
@@ -123,39 +160,24 @@ class Bench:
                     buffer.copy_(pristine)
 
 
-class Noise:
-    """Torch's random state at one moment, to be drawn from again and again."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._state = _states(device)
-
-    def advanced(self) -> bool:
-        """Whether the global state has moved on since."""
-        return any(
-            not torch.equal(now, then)
-            for now, then in zip(_states(self._device), self._state, strict=True)
-        )
-
-    @contextmanager
-    def replayed(self) -> Iterator[None]:
-        """Start from this state; put back the global one afterwards."""
-        before = _states(self._device)
-        _set_states(self._device, self._state)
-        try:
-            yield
-        finally:
-            _set_states(self._device, before)
+def _are_plain(weights: list[nn.Parameter], model: nn.Module) -> bool:
+    """Whether the parameters could lie anywhere else on the CPU, in one array."""
+    every = {id(t): t for t in (*model.parameters(), *model.buffers())}.values()
+    storages = Counter(tensor.untyped_storage().data_ptr() for tensor in every if tensor.numel())
+    return weights[0].dtype in (torch.float64, torch.float32) and all(
+        w.device.type == "cpu"
+        and w.dtype == weights[0].dtype
+        and w.is_contiguous()
+        and storages[w.untyped_storage().data_ptr()] <= 1
+        for w in weights
+    )
 
 
-def _states(device: torch.device) -> list[Tensor]:
-    states = [torch.get_rng_state()]
-    if device.type == "cuda":
-        states.append(torch.cuda.get_rng_state(device))
-    return states
-
-
-def _set_states(device: torch.device, states: list[Tensor]) -> None:
-    torch.set_rng_state(states[0])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(states[1], device)
+def _joined(vector: ParameterVector, weights: list[nn.Parameter]) -> NDArray[Any]:
+    """Place the parameters side by side in one array: one copy then writes them all."""
+    memory = torch.empty(vector.n, dtype=weights[0].dtype)
+    for weight, where in zip(weights, vector.slices.values(), strict=True):
+        memory[where] = weight.detach().flatten()
+        weight.data = memory[where].view(weight.shape)
+    array: NDArray[Any] = memory.numpy()
+    return array

@@ -6,20 +6,22 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from adapters.bench import Bench
-from adapters.flatten import Array
 
 
 class Evaluator(Protocol):
-    """Evaluates candidates (k, n), float64."""
+    """Evaluates candidates, a tensor (k, n) of any floating type, not to be written."""
 
-    def values(self, points: Array) -> Array:
+    chunk: int
+    """How many candidates go through in one pass."""
+
+    def values(self, points: Tensor) -> Tensor:
         """Return losses (k,)."""
         ...
 
-    def gradients(self, points: Array) -> tuple[Array, Array]:
+    def gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return losses (k,) and gradients (k, n), zero where a loss is constant."""
         ...
 
@@ -27,64 +29,69 @@ class Evaluator(Protocol):
 class Loop:
     """One candidate after another, by the operations of a hand-written training loop."""
 
+    chunk = 1
+
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
 
-    def values(self, points: Array) -> Array:
+    def values(self, points: Tensor) -> Tensor:
         """Return losses (k,)."""
-        bench, values = self._bench, np.empty(len(points))
-        parts = bench.vector.cut(torch.from_numpy(points))
+        bench, rows, values = self._bench, points.cpu().numpy(), np.empty(len(points))
         with bench.mode():
-            for row in range(len(points)):
-                bench.write(parts, row)
-                with bench.attempt():
-                    values[row] = _number(bench.loss())
-        return values
+            if bench.leaves_traces or bench.random:
+                for i, row in enumerate(rows):
+                    bench.write(row)
+                    with bench.attempt():
+                        values[i] = as_number(bench.loss())
+            else:
+                try:
+                    for i, row in enumerate(rows):
+                        bench.write(row)
+                        values[i] = as_number(bench.loss())
+                finally:
+                    bench.put_back()
+        return torch.from_numpy(values)
 
-    def gradients(self, points: Array) -> tuple[Array, Array]:
+    def gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return losses (k,) and gradients (k, n), zero where a loss is constant."""
-        bench, values, gradients = self._bench, np.empty(len(points)), np.zeros(points.shape)
-        parts = bench.vector.cut(torch.from_numpy(points))
+        bench, rows = self._bench, points.cpu().numpy()
+        values = torch.empty(len(rows), dtype=torch.float64)
+        gradients = torch.zeros(rows.shape, dtype=torch.float64)
         with torch.enable_grad():
-            for row in range(len(points)):
-                bench.write(parts, row)
+            for i, row in enumerate(rows):
+                bench.write(row)
                 with bench.attempt():
                     loss = bench.loss()
-                    values[row] = _number(loss)
+                    values[i] = as_number(loss)
                     if isinstance(loss, Tensor) and loss.requires_grad:
-                        gradients[row] = _slopes(loss, bench.weights, 1)[0]
+                        gradients[i] = _slopes(loss, bench.weights, 1)[0]
         return values, gradients
 
 
 class Vmapped:
-    """Chunks of candidates in one pass each, by `torch.vmap` over their stacked weights."""
+    """A chunk of candidates in one pass, by `torch.vmap` over their stacked weights."""
 
     fewest = 5
     """The smallest batch: a pass has the fixed cost of four or five plain ones."""
 
     def __init__(self, bench: Bench, chunk: int) -> None:
         self._bench = bench
-        self._places = bench.places()
+        self._holders = _holders(bench)
         self.chunk = chunk
 
-    def values(self, points: Array) -> Array:
+    def values(self, points: Tensor) -> Tensor:
         """Return losses (k,)."""
-        bench, values = self._bench, []
-        for chunk in torch.split(torch.from_numpy(points), self.chunk):
-            with bench.attempt(), bench.mode():
-                values.append(_numpy(self.losses(bench.vector.stack(chunk))))
-        return np.concatenate(values)
+        bench = self._bench
+        with bench.attempt(), torch.enable_grad() if bench.graph else torch.no_grad():
+            return self.losses(bench.vector.stack(points)).detach()
 
-    def gradients(self, points: Array) -> tuple[Array, Array]:
+    def gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return losses (k,) and gradients (k, n): those of the sum, as candidates are apart."""
-        bench, values, gradients = self._bench, [], []
-        for chunk in torch.split(torch.from_numpy(points), self.chunk):
-            stacked = [weights.requires_grad_() for weights in bench.vector.stack(chunk)]
-            with bench.attempt(), torch.enable_grad():
-                losses = self.losses(stacked)
-                values.append(_numpy(losses))
-                gradients.append(_slopes(losses.sum(), stacked, len(chunk)))
-        return np.concatenate(values), np.concatenate(gradients)
+        bench = self._bench
+        stacked = [weights.requires_grad_() for weights in bench.vector.stack(points)]
+        with bench.attempt(), torch.enable_grad():
+            losses = self.losses(stacked)
+            return losses.detach(), _slopes(losses.sum(), stacked, len(points))
 
     def losses(self, stacked: list[Tensor]) -> Tensor:
         """Return the losses (k,) under stacked weights."""
@@ -101,13 +108,29 @@ class Vmapped:
 
     def _swap(self, weights: Sequence[Tensor]) -> None:
         # As functional_call does, less its walk over the whole module at every call.
-        for weight, places in zip(weights, self._places, strict=True):
-            for module, name in places:
+        for weight, holders in zip(weights, self._holders, strict=True):
+            for module, name in holders:
                 module._parameters[name] = weight  # type: ignore[assignment]
 
 
-def _number(loss: object) -> float:
-    """Return a loss as a float, or say what is wrong with it."""
+def _holders(bench: Bench) -> list[list[tuple[nn.Module, str]]]:
+    """Return, for each free parameter, where modules refer to it: several places if tied."""
+    holders: dict[int, list[tuple[nn.Module, str]]] = {id(w): [] for w in bench.weights}
+    for module in bench.modules.modules():
+        for name, parameter in module._parameters.items():
+            if id(parameter) in holders:
+                holders[id(parameter)].append((module, name))
+    return list(holders.values())
+
+
+def as_number(loss: object) -> float:
+    """Return a loss as a float, or say what is wrong with it.
+
+    Raises
+    ------
+    TypeError
+        It is not one real number.
+    """
     if isinstance(loss, Tensor):
         if loss.numel() == 1 and not loss.is_complex():
             return float(loss.item())
@@ -121,18 +144,12 @@ def _number(loss: object) -> float:
     raise TypeError(f"the loss must be one real number, not {what}; reduce it, say by .mean()")
 
 
-def _slopes(total: Tensor, weights: list[Tensor], rows: int) -> Array:
-    """Return the derivatives of ``total`` as float64 (rows, n)."""
+def _slopes(total: Tensor, weights: Sequence[Tensor], rows: int) -> Tensor:
+    """Return the derivatives of ``total`` (rows, n), on the first weight's device."""
     parts = torch.autograd.grad(total, weights, allow_unused=True)
     device = weights[0].device  # joined there, so that one transfer is enough
     flat = [
         (torch.zeros_like(weight) if part is None else part).reshape(rows, -1).to(device)
         for part, weight in zip(parts, weights, strict=True)
     ]
-    return _numpy(torch.cat(flat, dim=1))
-
-
-def _numpy(tensor: Tensor) -> Array:
-    # Off the device first: not every device knows float64.
-    array: Array = tensor.detach().cpu().double().numpy()
-    return array
+    return torch.cat(flat, dim=1)

@@ -2,18 +2,22 @@
 
 import copy
 import threading
+import warnings
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any, Self, get_args
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
-from torch import nn
+from torch import Tensor, nn
 
-from adapters.batched import Path, Plan, make_plan
+from adapters import data
+from adapters.batched import Batching, Plan, Planned, SlowPathWarning, make_plan
 from adapters.bench import Bench
-from adapters.flatten import Array, ParameterVector, Select, as_points
+from adapters.flatten import ParameterVector, Select
+from adapters.gradient_check import GradientCheck, check_gradient
+from adapters.noise import Noise, Randomness
+from adapters.points import are_finite, as_batch, as_given
 from adapters.supervised import Supervised
 
 
@@ -21,12 +25,11 @@ class ModelObjective:
     """``loss(model(inputs), targets)`` as a function of the model's flat weights.
 
     Batches of candidates go through the model in one pass where that is right and faster, one by
-    one elsewhere; `path` and `reason` say which and why. The model stays exactly as it is until
-    `apply`: the objective works on a private copy, in the model's present mode (train or eval),
-    with its present buffers and frozen weights. Each candidate is evaluated afresh: running
-    statistics, counters and caches do not carry over from one to the next, and losses with random
-    numbers (dropout) draw the same ones every time, from torch's random state as it is now, which
-    itself stays untouched. So equal weights have equal losses.
+    one elsewhere; `batching` says which and why. The model stays exactly as it is until `apply`:
+    the objective works on a private copy, in eval mode, with its present buffers and frozen
+    weights. Each candidate is evaluated afresh: running statistics, counters and caches do not
+    carry over from one to the next. So equal weights have equal losses, unless you ask for
+    minibatches or for randomness that changes; then candidates that are compared have the same.
 
     Parameters
     ----------
@@ -36,8 +39,9 @@ class ModelObjective:
         ``loss(output, targets)``, one real number. It must not read the model's weights itself
         (penalties on them): use `from_function` for that.
     inputs, targets
-        Tensors, or tuples, lists or dicts of them. Must not be changed afterwards: some paths
-        copy them, others do not.
+        Tensors, numpy arrays (floating ones are taken in the model's precision), or tuples, lists
+        or dicts of them. Or a `torch.utils.data.DataLoader` as `inputs` and no `targets`: it is
+        read once, whole, and held. Must not be changed afterwards: some paths copy them.
     select
         Which weights are free; as in `ParameterVector`. None: those that require gradients.
     device
@@ -45,9 +49,28 @@ class ModelObjective:
         follow it.
     plan
         ``"auto"``: in one pass if the loss, tried on two candidates, comes out as it does one by
-        one, and batches promise to be faster: stacks of linear layers under a squared error or a
-        cross-entropy by matrix products (``"stack"``), others by `torch.func.vmap` (``"vmap"``).
-        Either name demands that path; ``"loop"`` goes one by one.
+        one, and batches promise to be faster: by matrix products with the samples last where all
+        layers are known (``"stack"``), else by `torch.func.vmap` (``"vmap"``). Either name demands
+        that path; ``"loop"`` goes one by one.
+    training
+        False: layers work as in evaluation (no dropout, running statistics). True: as in training;
+        normalisation by the batch's own statistics, buffers put back after each candidate. None:
+        each module as it is now.
+    batch_size
+        Samples of a minibatch, which `minimize` draws anew for each generation, from its seed, and
+        the same for all candidates; what wins is evaluated on all the data before it counts as the
+        best. None: all the data always.
+    randomness
+        What dropout and sampling draw. ``"fixed"``: always the same numbers, so that the loss is a
+        function. ``"shared"``: new ones for each generation, the same for all its candidates.
+        ``"different"``: new ones for every candidate.
+    seed
+        What random numbers outside a run come from; the global random state is never touched.
+    validation
+        ``(inputs, targets)`` for `validate`.
+    autocast
+        A lower precision (`torch.bfloat16`, `torch.float16`) in which the model computes where
+        torch deems it safe; the loss is accumulated in float32. None: the model's own.
 
     Attributes
     ----------
@@ -59,11 +82,17 @@ class ModelObjective:
         The precision of the weights, the lowest among them (bfloat16 counts as float16).
     blocks
         Shapes of the tensors behind the vector, in its order.
+    vector
+        The `ParameterVector`: names and slices; ``vector.read(x)`` gives a result by layer,
+        ``vector.bounds({"*.bias": (-1, 1)})`` a box by groups.
     differentiable
         Whether there are gradients.
-    path, reason
-        ``"stack"``, ``"vmap"`` or ``"loop"``, and why. Under vmap batches of fewer than five go
+    batching
+        A `Batching`: ``path``, ``chunk`` and ``reason``. Under vmap batches of fewer than five go
         one by one; so does a single gradient always, by the operations of a training loop.
+    begin
+        ``begin(generation, rng)`` draws the next minibatch or noise; None where nothing changes.
+        `minimize` calls it.
     batched
         True: a call takes points (k, n).
 
@@ -72,16 +101,19 @@ class ModelObjective:
     TypeError
         An argument is not what it should be; the loss is not one real number.
     ValueError
-        Nothing to search; weights that are not finite; an unknown plan or device;
-        ``plan="stack"`` or ``"vmap"`` where that is not possible.
+        Nothing to search; weights that are not finite; inputs and targets of different lengths; an
+        unknown plan or device; ``plan="stack"`` or ``"vmap"`` where that is not possible; a loss
+        that is NaN.
     Exception
         What the model or the loss raises: it is evaluated a few times when the objective is made.
 
     Notes
     -----
-    Points and results are float64 numpy arrays; the model computes in its own precision. NaN and
-    infinite losses are returned as they are. Pickles if the model, the loss and the data do. An
-    objective may be called from several threads, which then take turns.
+    Points are numpy arrays or torch tensors, on any device, and results are what points are:
+    float64 arrays, or tensors in the points' place. The model computes in its own precision. Losses
+    that are NaN or infinite are returned as they are. Pickles if the model, the loss and the data
+    do. An objective may be called from several threads, which then take turns; but with
+    minibatches, one run at a time.
 
     References
     ----------
@@ -96,22 +128,39 @@ class ModelObjective:
     """
 
     batched = True
+    reads_only = True
+    """Points are never written."""
 
     def __init__(
         self,
         model: nn.Module,
         loss: Callable[[Any, Any], Any],
         inputs: Any,
-        targets: Any,
+        targets: Any = None,
         *,
         select: Select = None,
         device: torch.device | str | None = None,
         plan: Plan = "auto",
+        training: bool | None = False,
+        batch_size: int | None = None,
+        randomness: Randomness = "fixed",
+        seed: int = 0,
+        validation: tuple[Any, Any] | None = None,
+        autocast: torch.dtype | None = None,
     ) -> None:
         _check(model, "loss", loss, plan)
+        self._vector = ParameterVector(model, select)
         place = _place(model, device)
-        supervised = Supervised(loss, _moved(inputs, place), _moved(targets, place))
-        self._prepare(model, supervised, select, place, plan)
+        inputs, targets = self._read(*data.collect(inputs, targets), place)
+        self._samples = _minibatches(inputs, targets, batch_size)
+        self._batch_size = batch_size
+        closure = Supervised(loss, inputs, targets, autocast)
+        self._prepare(model, closure, place, plan, training, randomness, seed)
+        self._validation: ModelObjective | None = None
+        if validation is not None:
+            self._validation = type(self)(
+                model, loss, *validation, select=select, device=device, plan=plan, autocast=autocast
+            )
 
     @classmethod
     def from_function(
@@ -122,12 +171,15 @@ class ModelObjective:
         select: Select = None,
         device: torch.device | str | None = None,
         plan: Plan = "auto",
+        training: bool | None = False,
+        randomness: Randomness = "fixed",
+        seed: int = 0,
     ) -> Self:
         """Make an objective of ``closure(model) -> loss``, for any other loss.
 
         Parameters
         ----------
-        model, select, device, plan
+        model, select, device, plan, training, randomness, seed
             As for the class.
         closure
             Is given a private copy of the model that holds a candidate's weights, may do with it
@@ -137,19 +189,29 @@ class ModelObjective:
         """
         _check(model, "closure", closure, plan)
         objective = cls.__new__(cls)
-        objective._prepare(model, closure, select, _place(model, device), plan)
+        objective._vector = ParameterVector(model, select)
+        objective._samples, objective._batch_size, objective._validation = 0, None, None
+        place = _place(model, device)
+        objective._prepare(model, closure, place, plan, training, randomness, seed)
         return objective
+
+    def _read(self, inputs: Any, targets: Any, place: torch.device | None) -> tuple[Any, Any]:
+        precision = self._vector.precision
+        inputs, targets = (data.as_tensors(d, precision, place) for d in (inputs, targets))
+        data.check_pair(inputs, targets)
+        return inputs, targets
 
     @torch.inference_mode(False)  # else the copy could not be written elsewhere
     def _prepare(
         self,
         model: nn.Module,
         closure: Callable[[Any], Any],
-        select: Select,
         place: torch.device | None,
         plan: Plan,
+        training: bool | None,
+        randomness: Randomness,
+        seed: int,
     ) -> None:
-        self._vector = ParameterVector(model, select)
         self.x0 = self._vector.pack()
         if not np.isfinite(self.x0).all():
             raise ValueError("model has weights that are not finite; reset them first")
@@ -160,23 +222,97 @@ class ModelObjective:
         for module in (own, closure):
             if isinstance(module, nn.Module) and place is not None:
                 module.to(place)
-        self._bench = Bench(own, closure, self._vector.names)
-        self._lock = threading.RLock()
-        self._plan = make_plan(self._bench, self.x0, plan)
-        self.differentiable = self._plan.differentiable
-        self.path: Path = self._plan.path
-        self.reason = self._plan.reason
+        if training is not None:
+            own.train(training)
+        device = place or next(own.parameters()).device
+        self._bench = Bench(own, closure, self._vector.names, Noise(randomness, seed, device))
+        self._wanted = plan
+        self._ready()
 
-    def __call__(self, points: ArrayLike) -> Any:
-        """Return the losses (k,) of points (k, n), or the loss of one point (n,) as a float."""
-        batch = as_points(points, self.n, "points")
-        if batch.ndim == 1:
-            return float(self(batch[None])[0])
-        with self._lock, _outside_inference():
-            return self._plan.values(len(batch)).values(batch)
+    def _ready(self) -> None:
+        self._lock = threading.RLock()
+        self._warned = False
+        self._taken: Tensor | None = None
+        with _undisturbed():
+            self._plan: Planned = make_plan(self._bench, self.x0, self._wanted)
+        self.differentiable = self._plan.differentiable
 
     @property
-    def value_and_gradient(self) -> Callable[[ArrayLike], tuple[Any, Array]] | None:
+    def vector(self) -> ParameterVector:
+        """Names, slices and shapes of what is searched."""
+        return self._vector
+
+    @property
+    def batching(self) -> Batching:
+        """How batches are evaluated, and why."""
+        return Batching(self._plan.path, self._plan.chunk, self._plan.reason)
+
+    def __call__(self, points: Any) -> Any:
+        """Return the losses (k,) of points (k, n), or the loss of one point (n,) as a float.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Points of another width, or that are not finite real numbers.
+        """
+        batch = as_batch(points, self.n, finite=not self._plan.sure)
+        with self._lock, _undisturbed():
+            values = self._plan.values(batch)
+        if self._plan.slow and batch.shape[0] > 1:
+            self._warn()
+        given = as_given(values, points)
+        if self._plan.sure and not are_finite(given):  # seldom: points are looked at only then
+            as_batch(points, self.n, finite=True)
+        return given
+
+    def full(self, points: Any) -> Any:
+        """Return losses on all the data, whatever the minibatch, and with the seed's own noise."""
+        with self._lock, self._bench.noise.fixed():
+            rows = self._taken
+            self._take(None)
+            try:
+                return self(points)
+            finally:
+                self._take(rows)
+
+    def validate(self, points: Any) -> Any:
+        """Return losses on the validation data, with layers as in evaluation.
+
+        Raises
+        ------
+        ValueError
+            There are none.
+        """
+        if self._validation is None:
+            raise ValueError("there is no validation data: give validation=(inputs, targets)")
+        return self._validation(points)
+
+    @property
+    def begin(self) -> Callable[[int, np.random.Generator], None] | None:
+        """What draws the next minibatch and noise; None where nothing changes."""
+        noise = self._bench.noise.randomness != "fixed" and self._bench.random
+        return self._begin if noise or self._samples else None
+
+    def _begin(self, generation: int, rng: np.random.Generator) -> None:
+        with self._lock:
+            self._bench.noise.renew(rng)
+            if self._samples:
+                chosen = rng.choice(self._samples, self._batch_size, replace=False, shuffle=False)
+                self._take(torch.from_numpy(chosen).to(self._bench.device))
+
+    def end(self) -> None:
+        """Go back to all the data; `minimize` calls it after a run."""
+        with self._lock:
+            self._take(None)
+
+    def _take(self, rows: Tensor | None) -> None:
+        if rows is not self._taken and isinstance(self._bench.closure, Supervised):
+            self._taken = rows
+            self._bench.closure.take(rows)
+            self._plan.take(rows)
+
+    @property
+    def value_and_gradient(self) -> Callable[[Any], tuple[Any, Any]] | None:
         """What returns losses (k,) and gradients (k, n) of points (k, n), or None.
 
         For one point (n,): a float and (n,). None where the loss does not depend differentiably
@@ -184,38 +320,90 @@ class ModelObjective:
         """
         return self._value_and_gradient if self.differentiable else None
 
-    def _value_and_gradient(self, points: ArrayLike) -> tuple[Any, Array]:
-        batch = as_points(points, self.n, "points")
-        if batch.ndim == 1:
-            values, gradients = self._value_and_gradient(batch[None])
-            return float(values[0]), gradients[0]
-        with self._lock, _outside_inference():
-            return self._plan.gradients(len(batch)).gradients(batch)
+    def _value_and_gradient(self, points: Any) -> tuple[Any, Any]:
+        batch = as_batch(points, self.n, finite=True)
+        with self._lock, _undisturbed():
+            values, gradients = self._plan.gradients(batch)
+        if self._plan.slow and batch.shape[0] > 1:
+            self._warn()
+        return as_given(values, points), as_given(gradients, points)
 
-    def apply(self, x: ArrayLike) -> nn.Module:
+    def check_gradient(self, x: Any = None) -> GradientCheck:
+        """Compare the gradient at ``x`` (n,), by default `x0`, with finite differences.
+
+        Raises
+        ------
+        ValueError
+            The loss has no gradients.
+        """
+        if self.value_and_gradient is None:
+            raise ValueError(f"the loss has no gradients: {self.batching.reason}")
+        return check_gradient(
+            self,
+            self.value_and_gradient,
+            self.x0 if x is None else x,
+            self._vector.slices,
+            torch.finfo(self._vector.precision).eps,
+        )
+
+    def apply(self, x: Any) -> nn.Module:
         """Write the weights ``x`` (n,) into the model, in place, and return the model."""
         self._vector.assign(x)
         return self._vector.model
 
+    def _warn(self) -> None:
+        if not self._warned and self._wanted == "auto":
+            self._warned = True
+            warnings.warn(
+                f"candidates are evaluated one by one: {self.batching.reason}. "
+                "plan='loop' says that this is meant",
+                SlowPathWarning,
+                stacklevel=3,
+            )
+
     def __repr__(self) -> str:
         return (
             f"ModelObjective({type(self._vector.model).__name__}, n={self.n}, {self.dtype} "
-            f"on {self._bench.device}, by {self.path}: {self.reason})"
+            f"on {self._bench.device}, {self.batching})"
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_lock"}
+        """All but the plan, which is made again, and a run's minibatch."""
+        left_out = ("_lock", "_plan", "_taken")
+        return {name: value for name, value in vars(self).items() if name not in left_out}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _lock=threading.RLock())
+        vars(self).update(state)
+        if isinstance(self._bench.closure, Supervised):
+            self._bench.closure.take(None)
+        self._ready()
 
 
-def _outside_inference() -> AbstractContextManager[Any]:
-    """Leave the caller's inference mode: what it makes could not be written elsewhere."""
-    return torch.inference_mode(False) if torch.is_inference_mode_enabled() else _NOTHING
+def _undisturbed() -> AbstractContextManager[Any]:
+    """Leave the caller's inference mode and autocast, which would show in what is computed."""
+    casts = [kind for kind in ("cpu", "cuda") if torch.is_autocast_enabled(kind)]
+    if not casts and not torch.is_inference_mode_enabled():
+        return _NOTHING
+    stack = ExitStack()
+    stack.enter_context(torch.inference_mode(False))
+    for kind in casts:
+        stack.enter_context(torch.autocast(kind, enabled=False))
+    return stack
 
 
 _NOTHING = nullcontext()
+
+
+def _minibatches(inputs: Any, targets: Any, size: int | None) -> int:
+    """Return how many samples minibatches are drawn from; 0 without minibatches."""
+    if size is None:
+        return 0
+    if isinstance(size, bool) or not isinstance(size, int):
+        raise TypeError(f"batch_size must be an int or None, not {size!r}")
+    samples = data.count(inputs, targets)
+    if not 1 <= size <= samples:
+        raise ValueError(f"batch_size={size} must be between 1 and the {samples} samples there are")
+    return samples if size < samples else 0
 
 
 def _private(
@@ -224,7 +412,7 @@ def _private(
     """Copy the modules, but not the data and functions that they refer to."""
     keep: list[Any] = [] if isinstance(closure, nn.Module) else [closure]
     if isinstance(closure, Supervised):
-        keep.append(closure.data)
+        keep += [closure.inputs, closure.targets, closure.taken]
         if not isinstance(closure.loss, nn.Module):
             keep.append(closure.loss)
     try:
@@ -252,14 +440,3 @@ def _place(model: nn.Module, device: torch.device | str | None) -> torch.device 
             raise ValueError(f"device={device!r} cannot be used here: {error}") from error
     devices = {tensor.device for tensor in [*model.parameters(), *model.buffers()]}
     return devices.pop() if len(devices) == 1 else None
-
-
-def _moved(data: Any, place: torch.device | None) -> Any:
-    """Return data with its tensors moved, through tuples, lists and dicts."""
-    if place is None:
-        return data
-    if type(data) is dict:
-        return {key: _moved(value, place) for key, value in data.items()}
-    if type(data) in (tuple, list):
-        return type(data)(_moved(value, place) for value in data)
-    return data.to(place) if hasattr(data, "to") else data  # tensors, packed sequences, encodings

@@ -1,20 +1,61 @@
 """The usual loss: of a model's outputs and targets."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+
+from adapters.data import take
 
 
 class Supervised(nn.Module):
-    """A closure over data; a module, so that a loss with tensors of its own moves along."""
+    """A closure over data; a module, so that a loss with tensors of its own moves along.
 
-    def __init__(self, loss: Callable[[Any, Any], Any], inputs: Any, targets: Any) -> None:
+    Attributes
+    ----------
+    loss, inputs, targets
+        What it is made of; `inputs` and `targets` are all the data.
+    autocast
+        The lower precision in which the model computes, or None.
+    """
+
+    def __init__(
+        self,
+        loss: Callable[[Any, Any], Any],
+        inputs: Any,
+        targets: Any,
+        autocast: torch.dtype | None = None,
+    ) -> None:
         super().__init__()
         self.loss = loss
-        self.data = inputs, targets
+        self.inputs, self.targets = inputs, targets
+        self.autocast = autocast
+        self.take(None)
+
+    def take(self, rows: Tensor | None) -> None:
+        """Go on with these samples only; None: with all."""
+        whole = self.inputs, self.targets
+        self.taken = whole if rows is None else (take(self.inputs, rows), take(self.targets, rows))
 
     def forward(self, model: nn.Module) -> Any:
-        """Return the loss of the model on the data."""
-        inputs, targets = self.data
-        return self.loss(model(inputs), targets)
+        """Return the loss of the model on the samples taken."""
+        inputs, targets = self.taken
+        if self.autocast is None:
+            return self.loss(model(inputs), targets)
+        with self.lower(next(model.parameters()).device):
+            outputs = model(inputs)
+        return self.loss(as_float32(outputs), targets)
+
+    def lower(self, device: torch.device) -> AbstractContextManager[Any]:
+        """Return torch's autocast, or nothing."""
+        if self.autocast is None:
+            return nullcontext()
+        return torch.autocast(device.type, dtype=self.autocast, cache_enabled=False)
+
+
+def as_float32(outputs: Any) -> Any:
+    """Return outputs of a lower precision in float32, in which losses are accumulated."""
+    low = isinstance(outputs, Tensor) and outputs.dtype in (torch.float16, torch.bfloat16)
+    return outputs.float() if low else outputs

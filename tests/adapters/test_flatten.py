@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from adapters import ParameterVector
+from blackbox import minimize
 from tests.adapters.cases import Tied
 
 
@@ -82,29 +83,48 @@ def test_a_batch_is_its_rows():
     assert vector.unpack_batch(np.empty((0, vector.n)))["0.bias"].shape == (0, 3)
 
 
-@settings(max_examples=50, deadline=None)
+KINDS = st.sampled_from([torch.float64, torch.float32, torch.float16, torch.bfloat16])
+LAYERS = st.sampled_from(
+    [
+        lambda: nn.Linear(3, 2),
+        lambda: nn.Linear(2, 2, bias=False),
+        lambda: nn.Conv2d(2, 3, 2),
+        lambda: nn.Conv2d(2, 3, 2).to(memory_format=torch.channels_last),
+        lambda: nn.Embedding(3, 2),
+        lambda: nn.LayerNorm(4),
+        lambda: nn.GRU(2, 1),
+        lambda: nn.PReLU(),
+        lambda: nn.ParameterList([nn.Parameter(torch.zeros(()))]),
+        Tied,
+    ]
+)
+
+
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_the_round_trip_is_exact(data):
-    kind = data.draw(st.sampled_from([torch.float64, torch.float32, torch.float16, torch.bfloat16]))
-    shapes = data.draw(
-        st.lists(st.lists(st.integers(1, 4), max_size=4).map(tuple), min_size=1, max_size=5)
-    )
-    model = nn.ParameterList([nn.Parameter(torch.zeros(shape, dtype=kind)) for shape in shapes])
+    layers = data.draw(st.lists(LAYERS, min_size=1, max_size=4))
+    model = nn.Sequential(*[make().to(data.draw(KINDS)) for make in layers])
     vector = ParameterVector(model)
-    largest = float(torch.finfo(kind).max)
-    drawn = data.draw(
-        st.lists(
-            st.floats(-largest, largest, allow_nan=False), min_size=vector.n, max_size=vector.n
-        )
-    )
-    x = torch.tensor(drawn, dtype=torch.float64).to(kind).double().numpy()
-    x = np.where(np.isfinite(x), x, 0.0)
+    parameters = dict(model.named_parameters())
+    x = vector.pack()
+    for name, parameter in parameters.items():
+        largest = float(torch.finfo(parameter.dtype).max)
+        few = data.draw(st.lists(st.floats(-largest, largest), min_size=1, max_size=5))
+        rounded = torch.tensor(few, dtype=torch.float64).to(parameter.dtype).double().numpy()
+        x[vector.slices[name]] = np.resize(rounded, parameter.numel())
+    forms = [(p.dtype, p.stride(), p.data_ptr()) for p in parameters.values()]
     vector.assign(x)
     np.testing.assert_array_equal(vector.pack(), x)
+    assert [(p.dtype, p.stride(), p.data_ptr()) for p in parameters.values()] == forms
     for name, tensor in vector.unpack(x).items():
-        assert tensor.dtype == kind
-        assert torch.equal(tensor, model.get_parameter(name).detach())
-    assert vector.shapes == tuple(shapes)
+        assert torch.equal(tensor, parameters[name].detach())
+        assert (tensor.dtype, tensor.stride()) == (
+            parameters[name].dtype,
+            parameters[name].stride(),
+        )
+        np.testing.assert_array_equal(tensor.double().numpy(), vector.read(x)[name])
+    assert len(vector.names) == len({id(p) for p in model.parameters()})
 
 
 def test_mixed_dtypes_keep_their_own():
@@ -177,6 +197,17 @@ def test_a_tied_weight_can_be_chosen_by_any_of_its_names():
     assert ParameterVector(Tied(), "outer.weight").names == ("inner.weight",)
 
 
+def test_what_is_not_chosen_stays_untouched():
+    model = network()
+    model[0].weight.requires_grad_(False)
+    weight, version = model[0].weight.detach().clone(), model[0].weight._version
+    vector = ParameterVector(model)
+    vector.assign(np.full(vector.n, 3.0))
+    assert torch.equal(model[0].weight, weight)
+    assert model[0].weight._version == version
+    assert [p.requires_grad for p in model.parameters()] == [False, True, True]
+
+
 @pytest.mark.parametrize("select", ["nope*", ["0.*", "nope*"], lambda name, parameter: False, []])
 def test_an_empty_selection_lists_the_names(select):
     with pytest.raises(ValueError, match=r"0\.weight.*0\.bias.*2\.weight"):
@@ -221,10 +252,105 @@ def test_what_is_no_model_is_refused():
         ParameterVector([1, 2])
     with pytest.raises(TypeError, match="complex"):
         ParameterVector(nn.Linear(2, 2, dtype=torch.complex64))
-    with pytest.raises(TypeError, match="select"):
-        ParameterVector(network(), [3])
+    for wrong in ([3], 3):
+        with pytest.raises(TypeError, match="select"):
+            ParameterVector(network(), wrong)
 
 
 def test_a_lazy_model_is_refused_until_it_has_run():
     with pytest.raises(ValueError, match="run the model once"):
         ParameterVector(nn.Sequential(nn.LazyLinear(3)))
+
+
+def test_a_value_beyond_the_precision_is_refused_and_nothing_written():
+    model = network().half()
+    vector = ParameterVector(model)
+    before = vector.pack()
+    with pytest.raises(ValueError, match=r"1e\+06, beyond the range of '2.weight'"):
+        vector.assign([*range(20), 1e6])
+    np.testing.assert_array_equal(vector.pack(), before)
+
+
+def test_a_vector_reads_by_layer():
+    model = network()
+    vector = ParameterVector(model)
+    for name, array in vector.read(vector.pack()).items():
+        assert array.dtype == np.float64
+        np.testing.assert_array_equal(array, model.get_parameter(name).detach().double().numpy())
+    assert tuple(vector.read(np.arange(21))) == vector.names
+    with pytest.raises(ValueError, match=r"vector has shape \(20,\)"):
+        vector.read(np.zeros(20))
+
+
+def test_what_is_read_is_nobody_elses():
+    vector = ParameterVector(network())
+    x = np.arange(21.0)
+    for array in vector.read(x).values():
+        array[...] = -1.0
+    np.testing.assert_array_equal(x, np.arange(21.0))
+    assert not (vector.pack() == -1.0).any()
+
+
+def test_bounds_go_by_group_and_the_last_that_matches_holds():
+    vector = ParameterVector(network())
+    box = vector.bounds({"0.*": (-3, 3), "*.bias": (-1, None), "2.*": (None, 2)})
+    low, high = vector.read(box.lb), vector.read(box.ub)
+    assert box.lb.shape == box.ub.shape == (21,)
+    assert box.lb.dtype == box.ub.dtype == np.float64
+    assert ((low["0.weight"] == -3) & (high["0.weight"] == 3)).all()
+    assert ((low["0.bias"] == -1) & (high["0.bias"] == np.inf)).all()
+    assert ((low["2.weight"] == -np.inf) & (high["2.weight"] == 2)).all()
+    overruled = vector.bounds({"*.bias": (-1, 1), "*": (-np.inf, np.float32(5))})
+    assert (overruled.lb == -np.inf).all()
+    assert (overruled.ub == 5).all()
+
+
+def test_where_no_group_speaks_there_is_no_bound():
+    vector = ParameterVector(network())
+    box = vector.bounds({"0.bias": (0, 0)})
+    np.testing.assert_array_equal(np.isfinite(box.lb), np.isfinite(box.ub))
+    assert np.flatnonzero(np.isfinite(box.lb)).tolist() == [12, 13, 14]
+
+
+def test_a_tied_weight_is_bounded_under_any_of_its_names():
+    vector = ParameterVector(Tied())
+    by_second = vector.bounds({"outer.weight": (-1, 1)})
+    by_first = vector.bounds({"inner.weight": (-1, 1)})
+    np.testing.assert_array_equal(by_second.lb, by_first.lb)
+    assert np.isfinite(by_second.lb).sum() == 9
+
+
+def test_minimize_takes_the_box():
+    vector = ParameterVector(network())
+    box = vector.bounds({"*": (1, 2), "2.*": (3, None)})
+    result = minimize(lambda x: float(x @ x), box.lb + 0.5, method="slsqp", bounds=box)
+    np.testing.assert_allclose(result.x, box.lb, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("groups", "error", "says"),
+    [
+        ({"*": (-1, 1), "nope.*": (0, 1)}, ValueError, r"'nope.\*' matches no param.*0\.weight, 0"),
+        ({"*.bias": (1, -1)}, ValueError, r"'\*\.bias'.*crossed: 1 > -1"),
+        ({"*.bias": (np.nan, 1)}, ValueError, r"'\*\.bias'.*NaN"),
+        ({"*.bias": (np.inf, None)}, ValueError, r"'\*\.bias'.*no finite point"),
+        ({"*.bias": ("0", 1)}, TypeError, r"'\*\.bias'.*\(lower, upper\)"),
+        ({"*.bias": "01"}, TypeError, r"'\*\.bias'.*\(lower, upper\)"),
+        ({"*.bias": (0, 1, 2)}, TypeError, r"'\*\.bias'.*\(lower, upper\)"),
+        ({"*.bias": 3}, TypeError, r"'\*\.bias'.*\(lower, upper\)"),
+        ({3: (0, 1)}, TypeError, "globs over names as keys, not 3"),
+        ({}, ValueError, "groups is empty"),
+        ([("*", (0, 1))], TypeError, "groups must map.*list"),
+        (None, TypeError, "groups must map.*NoneType"),
+    ],
+)
+def test_wrong_groups_are_named(groups, error, says):
+    with pytest.raises(error, match=says):
+        ParameterVector(network()).bounds(groups)
+
+
+def test_a_group_of_frozen_parameters_says_so():
+    model = network()
+    model[0].requires_grad_(False)
+    with pytest.raises(ValueError, match=r"frozen .*\(0\.weight, 0\.bias\); free are 2\.weight"):
+        ParameterVector(model).bounds({"0.*": (0, 1)})

@@ -1,0 +1,89 @@
+"""Points, as callers give them, and results as they expect them."""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+def as_batch(points: Any, n: int, *, finite: bool) -> Tensor:
+    """Return points (n,) or (k, n) as a tensor (k, n), by itself or sharing their memory.
+
+    Parameters
+    ----------
+    points
+        A tensor, an array, or what makes one.
+    n
+        The number of variables.
+    finite
+        Whether to look for NaN and infinities.
+
+    Raises
+    ------
+    TypeError
+        They are not real numbers.
+    ValueError
+        They have another width, or are not finite.
+    """
+    if isinstance(points, Tensor):
+        batch = points.detach()
+        if batch.is_complex():
+            raise TypeError(f"points must hold real numbers, not {batch.dtype}")
+        if batch.dtype not in (torch.float64, torch.float32):
+            batch = batch.to(torch.float32 if batch.dtype.is_floating_point else torch.float64)
+    else:
+        batch = torch.from_numpy(_plain(points))
+    if batch.dim() not in (1, 2) or batch.shape[-1] != n:
+        raise ValueError(
+            f"points have shape {tuple(batch.shape)}; expected ({n},) or (k, {n}), as n = {n}"
+        )
+    if finite and not are_finite(batch):
+        where = (~batch.isfinite()).nonzero()[0].tolist()
+        raise ValueError(f"points must be finite; points{where} is {batch[tuple(where)].item()}")
+    return batch if batch.dim() == 2 else batch[None]
+
+
+def _plain(points: Any) -> NDArray[Any]:
+    """Return an array that torch can share: the same one, where it is such."""
+    array = points if type(points) is np.ndarray else np.asarray(points)
+    kind = array.dtype.char
+    if kind not in "df":
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"points must hold real numbers, not {array.dtype}")
+        return np.array(array, dtype=np.float64, order="C")
+    flags = array.flags
+    if flags.c_contiguous and flags.writeable:
+        return array
+    return np.array(array, order="C")
+
+
+def as_given(results: Tensor, points: Any) -> Any:
+    """Return results (k, ...) as points were given: without k for one, as a tensor for tensors."""
+    if type(points) is np.ndarray and results.dtype == torch.float64 and results.is_cpu:
+        array = results.numpy()
+        one = points.ndim == 1
+    elif isinstance(points, Tensor):
+        there = results.to(points.device)
+        if points.device.type != "mps":  # which knows no float64
+            there = there.double()
+        return there[0] if points.dim() == 1 else there
+    else:
+        array = results.cpu().double().numpy()
+        one = np.ndim(points) == 1
+    if not one:
+        return array
+    return array[0] if array.ndim > 1 else float(array[0])
+
+
+def are_finite(values: Any) -> bool:
+    """Whether all values, a float, an array or a tensor, are finite."""
+    if isinstance(values, float):
+        return math.isfinite(values)
+    if values.ndim == 1 and values.shape[0] <= 64:  # plain numbers are faster there
+        return all(map(math.isfinite, values.tolist()))
+    if isinstance(values, Tensor):
+        return bool(torch.isfinite(values).all())
+    return bool(np.isfinite(values).all())

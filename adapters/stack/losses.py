@@ -1,0 +1,268 @@
+"""Losses of outputs (k, features..., samples): one number for each candidate.
+
+To add one, write what makes it of the loss and the targets, and name it in `_MODULES` (and, for a
+function that is called with defaults, in `_FUNCTIONS`). All others are called candidate by
+candidate, on outputs as the model gives them.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from adapters.bench import Bench
+from adapters.data import take
+from adapters.evaluators import as_number
+from adapters.stack.program import check_plain
+from adapters.stack.trace import Room
+
+
+class Loss:
+    """A loss against targets, of which it may take some of the samples.
+
+    Parameters
+    ----------
+    targets
+        Samples first.
+    """
+
+    def __init__(self, targets: Any) -> None:
+        self._all = self._arranged(targets)
+        self.take(None)
+
+    def _arranged(self, targets: Tensor) -> Tensor:
+        """Return targets with the samples last."""
+        return targets.movedim(0, -1).contiguous()
+
+    def take(self, rows: Tensor | None) -> None:
+        """Go on with these samples only; None: with all."""
+        self.targets = self._all if rows is None else self._all.index_select(-1, rows)
+
+    def __call__(self, room: Room | None, outputs: Tensor) -> Tensor:
+        """Return the losses (k,)."""
+        raise NotImplementedError
+
+
+class SquaredError(Loss):
+    """Mean squared error."""
+
+    def take(self, rows: Tensor | None) -> None:
+        """Go on with these samples only; None: with all."""
+        super().take(rows)
+        count = self.targets.numel()
+        self._shares = torch.full_like(self.targets, 1 / count).view(count)
+
+    def __call__(self, room: Room | None, outputs: Tensor) -> Tensor:
+        """Return the losses (k,)."""
+        if room is None:
+            return self._mean(torch.square(outputs - self.targets))
+        errors = torch.sub(outputs, self.targets, out=room(*outputs.shape))
+        return self._mean(errors.square_())
+
+    def _mean(self, each: Tensor) -> Tensor:
+        # One product: half of what a mean costs where there is little to add.
+        return torch.mv(each.view(each.shape[0], -1), self._shares)
+
+    def across(self, room: Room | None, outputs: Tensor) -> Tensor:
+        """Return the losses (k,) of outputs (features..., samples, k)."""
+        errors = outputs.sub_(self.targets.unsqueeze(-1)).square_()
+        return errors.flatten(0, -2).mean(0)
+
+
+class Pointwise(Loss):
+    """The mean of a function of an output and its target."""
+
+    def __init__(self, targets: Tensor, function: Callable[..., Tensor]) -> None:
+        super().__init__(targets)
+        self._function = function
+
+    def __call__(self, room: Room | None, outputs: Tensor) -> Tensor:
+        """Return the losses (k,)."""
+        targets = self.targets.expand_as(outputs)
+        return self._function(outputs, targets, reduction="none").flatten(1).mean(1)
+
+
+class CrossEntropy(Loss):
+    """Mean cross-entropy of scores (k, classes, samples) against classes (samples,)."""
+
+    def take(self, rows: Tensor | None) -> None:
+        """Go on with these samples only; None: with all."""
+        super().take(rows)
+        samples = self.targets.shape[0]
+        # Where the scores of the right classes are, in rows (classes * samples).
+        self._rows = self.targets * samples + torch.arange(samples, device=self.targets.device)
+
+    def __call__(self, room: Room | None, outputs: Tensor) -> Tensor:
+        """Return the losses (k,)."""
+        k, classes, samples = outputs.shape
+        if room is None:
+            each = F.cross_entropy(outputs, self.targets.expand(k, samples), reduction="none")
+            return each.mean(1)
+        # In memory that is there already; exp is what takes the time.
+        highest = torch.amax(outputs, 1, keepdim=True)
+        raised = torch.sub(outputs, highest, out=room(k, classes, samples)).exp_()
+        sums = torch.sum(raised, 1).log_().add_(highest.squeeze(1))
+        chosen = outputs.gather(1, self.targets.expand(k, 1, samples)).squeeze(1)
+        return sums.sub_(chosen).mean(1)
+
+    def across(self, room: Room | None, outputs: Tensor) -> Tensor:
+        """Return the losses (k,) of scores (classes, samples, k)."""
+        # A sum and a product by one number each cost half of what a mean does.
+        likelihoods = torch.log_softmax(outputs, 0).flatten(0, 1).index_select(0, self._rows)
+        return likelihoods.sum(0).mul_(-1 / outputs.shape[1])
+
+
+class LogLikelihood(Loss):
+    """Mean negative log-likelihood of log-probabilities (k, classes, samples)."""
+
+    def __call__(self, room: Room | None, outputs: Tensor) -> Tensor:
+        """Return the losses (k,)."""
+        chosen = outputs.gather(1, self.targets.expand(len(outputs), 1, -1))
+        return -chosen.squeeze(1).mean(1)
+
+
+class SoftCrossEntropy(Loss):
+    """Mean cross-entropy with label smoothing, or against probabilities (samples, classes)."""
+
+    def __init__(self, targets: Tensor, smoothing: float) -> None:
+        super().__init__(targets)
+        self._smoothing = smoothing
+
+    def __call__(self, room: Room | None, outputs: Tensor) -> Tensor:
+        """Return the losses (k,)."""
+        targets = self.targets.expand(len(outputs), *self.targets.shape)
+        each = F.cross_entropy(outputs, targets, reduction="none", label_smoothing=self._smoothing)
+        return each.mean(1)
+
+
+class Each:
+    """Any other loss, candidate by candidate, on outputs as the model gives them."""
+
+    def __init__(self, bench: Bench, loss: Callable[[Any, Any], Any], targets: Any) -> None:
+        self._bench, self._loss = bench, loss
+        self._all = self._targets = targets
+
+    def take(self, rows: Tensor | None) -> None:
+        """Go on with these samples only; None: with all."""
+        self._targets = self._all if rows is None else take(self._all, rows)
+
+    def __call__(self, room: Room | None, outputs: Tensor) -> Tensor:
+        """Return the losses (k,)."""
+        losses = []
+        for output in outputs.movedim(-1, 1).contiguous():
+            with self._bench.attempt():
+                loss = self._loss(output, self._targets)
+                number = as_number(loss)
+            losses.append(loss.reshape(()) if room is None and _depends(loss) else number)
+        if any(isinstance(loss, Tensor) for loss in losses):
+            return torch.stack([torch.as_tensor(loss) for loss in losses])
+        return torch.tensor(losses, dtype=torch.float64)
+
+
+def _depends(loss: Any) -> bool:
+    return isinstance(loss, Tensor) and loss.requires_grad
+
+
+def read_loss(bench: Bench, loss: Any, targets: Any, outputs: Tensor) -> Loss | Each:
+    """Return what computes a loss.
+
+    Parameters
+    ----------
+    bench
+        For losses that leave traces.
+    loss, targets
+        The user's.
+    outputs
+        What the model gives at the start: (1, features..., samples).
+    """
+    if isinstance(loss, nn.Module):
+        check_plain(loss)
+    make = _FUNCTIONS.get(loss) if callable(loss) and not isinstance(loss, nn.Module) else None
+    if make is not None:
+        loss = make()
+    if not isinstance(targets, Tensor) or targets.requires_grad or not targets.dim():
+        return Each(bench, loss, targets)
+    read = _MODULES.get(type(loss))
+    plain = (outputs.shape[-1], *outputs.shape[1:-1])
+    known = None if read is None else read(loss, targets, plain)
+    return Each(bench, loss, targets) if known is None else known
+
+
+def _read_cross_entropy(
+    loss: nn.CrossEntropyLoss, targets: Tensor, plain: tuple[int, ...]
+) -> Loss | None:
+    if loss.reduction != "mean" or loss.weight is not None or len(plain) != 2:
+        return None
+    if targets.is_floating_point():
+        return SoftCrossEntropy(targets, loss.label_smoothing) if targets.shape == plain else None
+    if not _are_classes(targets, plain) or bool((targets == loss.ignore_index).any()):
+        return None
+    if loss.label_smoothing:
+        return SoftCrossEntropy(targets, loss.label_smoothing)
+    return CrossEntropy(targets)
+
+
+def _read_likelihood(loss: nn.NLLLoss, targets: Tensor, plain: tuple[int, ...]) -> Loss | None:
+    usual = loss.reduction == "mean" and loss.weight is None and len(plain) == 2
+    if not usual or not _are_classes(targets, plain) or bool((targets == loss.ignore_index).any()):
+        return None
+    return LogLikelihood(targets)
+
+
+def _are_classes(targets: Tensor, plain: tuple[int, ...]) -> bool:
+    """Whether these are class numbers, one a sample, each of them known."""
+    if targets.dtype != torch.int64 or targets.shape != plain[:1]:
+        return False
+    return bool(((targets >= 0) & (targets < plain[1])).all())
+
+
+def _read_squared(loss: nn.MSELoss, targets: Tensor, plain: tuple[int, ...]) -> Loss | None:
+    usual = loss.reduction == "mean" and targets.shape == plain and targets.is_floating_point()
+    return SquaredError(targets) if usual else None
+
+
+def _pointwise(function: Callable[..., Tensor], *settings: str) -> Callable[..., Loss | None]:
+    """Return what reads a loss that is a mean over all outputs."""
+
+    def read(loss: Any, targets: Tensor, plain: tuple[int, ...]) -> Loss | None:
+        if loss.reduction != "mean" or targets.shape != plain or not targets.is_floating_point():
+            return None
+        if (
+            getattr(loss, "weight", None) is not None
+            or getattr(loss, "pos_weight", None) is not None
+        ):
+            return None
+        return Pointwise(
+            targets, partial(function, **{name: getattr(loss, name) for name in settings})
+        )
+
+    return read
+
+
+_MODULES: dict[type[nn.Module], Callable[..., Loss | None]] = {
+    nn.BCELoss: _pointwise(F.binary_cross_entropy),
+    nn.BCEWithLogitsLoss: _pointwise(F.binary_cross_entropy_with_logits),
+    nn.CrossEntropyLoss: _read_cross_entropy,
+    nn.HuberLoss: _pointwise(F.huber_loss, "delta"),
+    nn.L1Loss: _pointwise(F.l1_loss),
+    nn.MSELoss: _read_squared,
+    nn.NLLLoss: _read_likelihood,
+    nn.SmoothL1Loss: _pointwise(F.smooth_l1_loss, "beta"),
+    nn.SoftMarginLoss: _pointwise(F.soft_margin_loss),
+}
+
+_FUNCTIONS: dict[Any, type[nn.Module]] = {
+    F.binary_cross_entropy: nn.BCELoss,
+    F.binary_cross_entropy_with_logits: nn.BCEWithLogitsLoss,
+    F.cross_entropy: nn.CrossEntropyLoss,
+    F.huber_loss: nn.HuberLoss,
+    F.l1_loss: nn.L1Loss,
+    F.mse_loss: nn.MSELoss,
+    F.nll_loss: nn.NLLLoss,
+    F.smooth_l1_loss: nn.SmoothL1Loss,
+    F.soft_margin_loss: nn.SoftMarginLoss,
+}
+"""Functions that, called with defaults, are what a module is."""

@@ -1,0 +1,40 @@
+"""How weights and activations come together, whose axes differ."""
+
+import torch
+from torch import Tensor
+
+from adapters.stack.trace import Room
+
+
+def aligned(weight: Tensor, like: Tensor) -> Tensor:
+    """Return a weight (k, ...) shaped to broadcast over activations, as it would plainly."""
+    ones = like.dim() - 1 - weight.dim()
+    return weight.reshape(weight.shape[0], *[1] * ones, *weight.shape[1:], 1)
+
+
+def first_product(room: Room | None, h: Tensor, w: Tensor) -> Tensor:
+    """Return w (k, out, in) times h (in, samples), which all candidates share."""
+    k, out, _ = w.shape
+    if room is None:  # one product for all candidates
+        return torch.mm(w.reshape(k * out, -1), h).view(k, out, -1)
+    return torch.bmm(w, h.expand(k, -1, -1), out=room(k, out, h.shape[1]))
+
+
+def product(room: Room | None, h: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
+    """Return w (k, out, in) times h (k, in, columns), plus b (k, out)."""
+    k, out, _ = w.shape
+    own, _, columns = h.shape
+    if own < k:
+        h = h.expand(k, -1, -1)
+    elif k < own:
+        w = w.expand(own, -1, -1)
+    if room is None:
+        return torch.bmm(w, h) if b is None else torch.baddbmm(b.unsqueeze(-1), w, h)
+    made = torch.bmm(w, h, out=room(max(k, own), out, columns))
+    return made if b is None else made.add_(b.unsqueeze(-1))
+
+
+def shifted(room: Room | None, h: Tensor, b: Tensor) -> Tensor:
+    """Return h (k, out, ..., samples), plus b (k, out)."""
+    b = b.view(*b.shape, *[1] * (h.dim() - 2))
+    return h + b if room is None or h.shape[0] < b.shape[0] else h.add_(b)
