@@ -20,14 +20,14 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from adapters.bench import Bench
-from adapters.evaluators import Evaluator, Loop, Vmapped
+from adapters.evaluators import Loop, Vmapped
 from adapters.stack import Stacked
 from adapters.supervised import Supervised
 
 Path = Literal["stack", "vmap", "loop"]
 Plan = Literal["auto", "stack", "vmap", "loop"]
 
-STACK_SCRATCH = 2 * 2**20
+STACK_SCRATCH = 6 * 2**20
 VMAP_SCRATCH = 4 * 2**20
 """Bytes of weights and activations in one chunk on a processor, which should find them in its
 caches: fresh memory costs more than the saved calls bring. Gradients take about three times as
@@ -109,14 +109,16 @@ class Planned:
         evaluator = self._batch if points.shape[0] >= self._fewest else self._loop
         if points.shape[0] <= evaluator.chunk or evaluator is self._loop:
             return evaluator.values(points)
-        return torch.cat(in_chunks(evaluator, evaluator.values, points))
+        parts, evaluator.chunk = in_chunks(evaluator.values, points, evaluator.chunk)
+        return torch.cat(parts)
 
     def gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return losses (k,) and gradients (k, n); a single one's as a training loop would."""
         evaluator = self._batch if len(points) >= max(self._fewest, 2) else self._loop
         if evaluator is self._loop:
             return evaluator.gradients(points)
-        parts = in_chunks(evaluator, evaluator.gradients, points)
+        size = evaluator.gradient_chunk
+        parts, evaluator.gradient_chunk = in_chunks(evaluator.gradients, points, size)
         values, gradients = zip(*parts, strict=True)
         return torch.cat(values), torch.cat(gradients)
 
@@ -129,23 +131,43 @@ class Planned:
 _T = TypeVar("_T")
 
 
-def in_chunks(evaluator: Evaluator, evaluate: Callable[[Tensor], _T], points: Tensor) -> list[_T]:
-    """Evaluate chunk after chunk; where memory runs out, that one again, by halves."""
+def in_chunks(evaluate: Callable[[Tensor], _T], points: Tensor, size: int) -> tuple[list[_T], int]:
+    """Evaluate chunk after chunk; where memory runs out, that one again, by halves.
+
+    Parameters
+    ----------
+    evaluate
+        Takes a chunk of points.
+    points
+        All of them, (k, n).
+    size
+        How many to a chunk.
+
+    Returns
+    -------
+    What `evaluate` gave, and the size of chunk that fitted.
+
+    Raises
+    ------
+    torch.OutOfMemoryError
+        A single point does not fit.
+    """
     parts: list[_T] = []
-    at = 0
-    while at < len(points):
-        chunk = points[at : at + evaluator.chunk]
+    at, count = 0, len(points)
+    while at < count:
+        left = count - at
+        chunk = points[at : at + -(-left // -(-left // size))]  # all about as large
         try:
             parts.append(evaluate(chunk))
         except torch.OutOfMemoryError:
             if len(chunk) == 1:
                 raise
-            evaluator.chunk = len(chunk) // 2
-            if points.device.type == "cuda":
+            size = len(chunk) // 2
+            if torch.cuda.is_available():
                 torch.cuda.empty_cache()
-            continue
-        at += len(chunk)
-    return parts
+        else:
+            at += len(chunk)
+    return parts, size
 
 
 class _Why(NamedTuple):

@@ -15,7 +15,8 @@ class Evaluator(Protocol):
     """Evaluates candidates, a tensor (k, n) of any floating type, not to be written."""
 
     chunk: int
-    """How many candidates go through in one pass."""
+    gradient_chunk: int
+    """How many candidates go through in one pass; and where gradients are wanted."""
 
     def values(self, points: Tensor) -> Tensor:
         """Return losses (k,)."""
@@ -29,7 +30,7 @@ class Evaluator(Protocol):
 class Loop:
     """One candidate after another, by the operations of a hand-written training loop."""
 
-    chunk = 1
+    chunk = gradient_chunk = 1
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
@@ -77,7 +78,7 @@ class Vmapped:
     def __init__(self, bench: Bench, chunk: int) -> None:
         self._bench = bench
         self._holders = _holders(bench)
-        self.chunk = chunk
+        self.chunk = self.gradient_chunk = chunk
 
     def values(self, points: Tensor) -> Tensor:
         """Return losses (k,)."""

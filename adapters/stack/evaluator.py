@@ -10,13 +10,18 @@ from torch import Tensor
 
 from adapters.bench import Bench
 from adapters.stack import across
-from adapters.stack.losses import Each, read_loss
+from adapters.stack.losses import CrossEntropy, Each, SquaredError, read_loss
 from adapters.stack.program import Program
+from adapters.stack.shapes import GATHERED
 from adapters.stack.trace import Room, Unfit
 from adapters.supervised import Supervised, as_float32
 
 KEPT = 8
 """Batch sizes whose memory is kept: a solver asks for one or two, over and over."""
+
+FEW = 4
+LARGEST = 64 * 2**20
+"""Candidates whose gradients are worth a pass of their own, and the bytes that may take."""
 
 SMALL = 2**18
 """Bytes of a pass up to which fresh memory costs no more than a call does."""
@@ -55,9 +60,16 @@ class Stacked:
         self._sizes = [math.prod(shape) for shape in self._shapes]
         self._dtype, self._device = bench.vector.precision, bench.device
         self._kept: dict[int, _Small | _Large] = {}
-        self.chunk = max(1, scratch // max(1, self._program.bytes))
+        weights = sum(weight.nbytes for weight in bench.weights)
+        bytes = self._program.bytes + weights
+        self.chunk = max(1, scratch // bytes)
+        self.gradient_chunk = max(self.chunk // 2, min(FEW, LARGEST // bytes), 1)
         self._rooms: dict[int, Room] = {}
-        self._tiny = self._program.tiny and hasattr(self._loss, "across") and self._lower is None
+        self._tiny = (
+            self._program.tiny
+            and isinstance(self._loss, CrossEntropy | SquaredError)
+            and self._lower is None
+        )
         self.sure = not isinstance(self._loss, Each)
 
     def take(self, rows: Tensor | None) -> None:
@@ -87,6 +99,7 @@ class Stacked:
         weights = [part.view(*shape, -1) for part, shape in zip(parts, self._shapes, strict=True)]
         room = self._rooms.setdefault(points.shape[0], Room(self._dtype, self._device))
         room.restart()
+        assert isinstance(self._loss, CrossEntropy | SquaredError)
         return self._loss.across(room, self._program.across(weights, room))
 
     def _outputs(self, weights: list[Tensor], room: Room | None) -> Tensor:
@@ -94,7 +107,8 @@ class Stacked:
             return self._program(weights, room)
         with self._lower:
             outputs = self._program(weights, None)
-        return as_float32(outputs)
+        raised: Tensor = as_float32(outputs)
+        return raised
 
     def gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return losses (k,) and gradients (k, n): those of the sum, as candidates are apart."""
@@ -147,22 +161,25 @@ class _Small:
 
 
 class _Large:
-    """Memory for a pass whose time goes into arithmetic: weights as they lie in their rows."""
+    """Memory for a pass whose time goes into arithmetic."""
 
     def __init__(self, k: int, stack: Stacked) -> None:
         self.room = Room(stack._dtype, stack._device)
         self._cut = stack._cut
-        self._rows: Tensor | None = None
-        self._dtype, self._device = stack._dtype, stack._device
+        self._rows = torch.empty((k, sum(stack._sizes)), dtype=stack._dtype, device=stack._device)
+        self._weights = self._cut(self._rows)
 
     def weights_of(self, points: Tensor) -> list[Tensor]:
-        """Return the candidates' weights, in the model's precision and place."""
-        if points.dtype == self._dtype and points.device == self._device:
+        """Return the candidates' weights, in the model's precision and place.
+
+        Where few, they are copied to where they always lie, whose views are there already.
+        """
+        rows = self._rows
+        there = points.dtype == rows.dtype and points.device == rows.device
+        if there and points.shape[1] > GATHERED:
             return self._cut(points)
-        if self._rows is None:
-            self._rows = torch.empty(points.shape, dtype=self._dtype, device=self._device)
-        self._rows.copy_(points)
-        return self._cut(self._rows)
+        rows.copy_(points)
+        return self._weights
 
 
 def _check(inputs: Any, bench: Bench) -> None:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from adapters.stack import across, images
 from adapters.stack.shapes import aligned, first_product, product, shifted
-from adapters.stack.trace import Maker, Room, Slot, Trace, Unfit
+from adapters.stack.trace import Maker, Room, Slot, Trace, Unfit, view
 
 
 def linear(trace: Trace, x: Slot, weight: Slot, bias: Slot | None = None) -> Slot:
@@ -50,7 +50,7 @@ def flatten(trace: Trace, x: Slot, start: int = 0, end: int = -1) -> Slot:
 
 
 def _flat(room: Room | None, h: Tensor) -> Tensor:
-    return h.flatten(1, -2)
+    return view(room, lambda h: h.flatten(1, -2), h)
 
 
 def _detached(room: Room | None, h: Tensor) -> Tensor:
@@ -120,19 +120,17 @@ def elementwise(plain: Callable[..., Any], in_place: Callable[..., Any] | None =
         if inplace and not x.free:
             raise Unfit("it overwrites what is read again")
         over = in_place if in_place is not None and x.free else plain
+        once: Callable[..., Any] = plain
+        again: Callable[..., Any] = over
         if rest or settings:
-            once, again = (
-                partial(_called, plain, rest, settings),
-                partial(_called, over, rest, settings),
-            )
-        else:
-            once, again = plain, over
+            once, again = (partial(_called, f, rest, settings) for f in (plain, over))
 
         def apply(room: Room | None, h: Tensor) -> Tensor:
             result: Tensor = once(h) if room is None else again(h)
             return result
 
-        return trace.emit(apply, x, across=apply)
+        # Those that overwrite are monotone, all three.
+        return trace.emit(apply, x, across=apply, monotone=in_place is not None)
 
     return make
 

@@ -4,63 +4,25 @@ A convolution is a product with all that its window sees, gathered by copies who
 is the samples; the images themselves, which all candidates share, are gathered once.
 """
 
-import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from adapters.stack.shapes import product, shifted
-from adapters.stack.trace import Room, Slot, Trace, Unfit
-
-_HEIGHT, _WIDTH = 2, 3
+from adapters.stack.shapes import first_product, product, shifted
+from adapters.stack.trace import Room, Slot, Trace, Unfit, view
+from adapters.stack.windows import HEIGHT, WIDTH, Window, Windows, gathered, largest, summed
 
 
-class _Window(NamedTuple):
-    """How a window moves along one axis of an image: its size, step, border, and gaps inside."""
-
-    size: int
-    step: int
-    border: int = 0
-    gap: int = 1
-
-    def places(self, length: int) -> int:
-        """Return how many places it takes along so many pixels, the border among them."""
-        return (length - self.gap * (self.size - 1) - 1) // self.step + 1
-
-    def views(self, h: Tensor, axis: int) -> list[Tensor]:
-        """Return what each part of the window sees of images that have their border already."""
-        span = self.step * (self.places(h.shape[axis]) - 1) + 1
-        parts = (h.narrow(axis, i * self.gap, span) for i in range(self.size))
-        return [part[(slice(None),) * axis + (slice(None, None, self.step),)] for part in parts]
-
-
-def _windows(x: Slot, size: Any, step: Any, border: Any, gap: Any = 1) -> tuple[_Window, _Window]:
+def _windows(x: Slot, size: Any, step: Any, border: Any, gap: Any = 1) -> Windows:
     if x.like.dim() != 5 or not x.samples:
         raise Unfit("a window moves over something that is no batch of images")
     pairs = [(v, v) if isinstance(v, int) else tuple(v) for v in (size, step, border, gap)]
-    rows, columns = (_Window(*(pair[i] for pair in pairs)) for i in (0, 1))
-    for window, axis in ((rows, _HEIGHT), (columns, _WIDTH)):
+    rows, columns = (Window(*(pair[i] for pair in pairs)) for i in (0, 1))
+    for window, axis in ((rows, HEIGHT), (columns, WIDTH)):
         if window.places(x.like.shape[axis] + 2 * window.border) < 1:
             raise Unfit("a window is larger than the image")
     return rows, columns
-
-
-def _bordered(
-    room: Room | None, h: Tensor, windows: tuple[_Window, _Window], fill: float
-) -> Tensor:
-    """Return images with their border."""
-    down, right = (window.border for window in windows)
-    if not down and not right:
-        return h
-    if room is None:
-        return F.pad(h, (0, 0, right, right, down, down), value=fill)
-    k, channels, height, width, samples = h.shape
-    wide = room(k, channels, height + 2 * down, width + 2 * right, samples, fill=fill)
-    wide[:, :, down : down + height, right : right + width] = h
-    return wide
 
 
 def convolution(trace: Trace, module: nn.Conv2d, x: Slot) -> Slot:
@@ -87,27 +49,33 @@ def convolve(
     if groups != 1 or isinstance(padding, str):
         raise Unfit("it has a convolution with groups, or with an unusual border")
     windows = _windows(x, tuple(weight.like.shape[3:]), stride, padding, dilation)
-    rows, columns = windows
+    seen = trace.emit(partial(_gathered, windows), x)
+    if seen.constant and not weight.constant:
+        shared = trace.constant(seen.like.squeeze(0), samples=True)
+        made = trace.emit(_first_multiplied, shared, weight)
+    else:
+        made = trace.emit(_multiplied, seen, weight)
+    return made if bias is None else trace.emit(shifted, made, bias, monotone=True)
 
-    def gather(room: Room | None, h: Tensor) -> Tensor:
-        wide = _bordered(room, h, windows, 0.0)
-        seen = [part for line in rows.views(wide, _HEIGHT) for part in columns.views(line, _WIDTH)]
-        if len(seen) == 1:
-            return seen[0]
-        k, channels, *rest = seen[0].shape
-        out = None if room is None else room(k, channels, len(seen), *rest)
-        return torch.stack(seen, dim=2, out=out).flatten(1, 2)
 
-    def multiply(room: Room | None, h: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
-        out = product(room, h.flatten(2), w.flatten(2), b)
-        return out.view(*out.shape[:2], *h.shape[2:])
+def _gathered(windows: Windows, room: Room | None, h: Tensor) -> Tensor:
+    return gathered(room, h, windows)
 
-    seen = trace.emit(gather, x)
-    if bias is None:
-        return trace.emit(multiply, seen, weight)
-    if seen.constant and weight.constant:
-        return trace.emit(shifted, trace.emit(multiply, seen, weight), bias)
-    return trace.emit(multiply, seen, weight, bias)
+
+def _multiplied(room: Room | None, h: Tensor, w: Tensor) -> Tensor:
+    columns, weight = view(room, _flat, h), view(room, _flat, w)
+    made = product(room, columns, weight)
+    return view(room, lambda made: made.view(*made.shape[:2], *h.shape[2:]), made)
+
+
+def _first_multiplied(room: Room | None, h: Tensor, w: Tensor) -> Tensor:
+    columns = view(room, lambda h: h.flatten(1), h)
+    made = first_product(room, columns, view(room, _flat, w))
+    return view(room, lambda made: made.view(*made.shape[:2], *h.shape[1:]), made)
+
+
+def _flat(tensor: Tensor) -> Tensor:
+    return tensor.flatten(2)
 
 
 def max_pool(trace: Trace, module: nn.MaxPool2d, x: Slot) -> Slot:
@@ -115,7 +83,9 @@ def max_pool(trace: Trace, module: nn.MaxPool2d, x: Slot) -> Slot:
     if module.return_indices or module.ceil_mode:
         raise Unfit("it has a pooling with indices, or ceil_mode")
     windows = _windows(x, module.kernel_size, module.stride, module.padding, module.dilation)
-    return _pool(trace, x, windows, _larger, fill=-math.inf)
+    begin, later = trace.lift(x)
+    pooled = trace.emit(lambda room, h: largest(room, h, windows), begin, view=_are_single(windows))
+    return trace.again(pooled, later)
 
 
 def average_pool(trace: Trace, module: nn.AvgPool2d, x: Slot) -> Slot:
@@ -126,14 +96,14 @@ def average_pool(trace: Trace, module: nn.AvgPool2d, x: Slot) -> Slot:
     if module.ceil_mode or module.divisor_override or uneven:
         raise Unfit("it has a pooling with ceil_mode, or means over parts of a window")
     area = rows.size * columns.size
-    return trace.emit(lambda room, h: h / area, _pool(trace, x, windows, _sum))
+    return trace.emit(lambda room, h: summed(room, h, windows) / area, x)
 
 
 def adaptive_pool(trace: Trace, module: Any, x: Slot) -> Slot:
     """Add a pooling whose windows follow from the size of its result."""
     size = module.output_size
     wanted = (size, size) if isinstance(size, int) else tuple(size)
-    lengths = x.like.shape[_HEIGHT : _WIDTH + 1]
+    lengths = x.like.shape[HEIGHT : WIDTH + 1]
     if x.like.dim() != 5 or any(
         part is None or length % part for part, length in zip(wanted, lengths, strict=True)
     ):
@@ -144,33 +114,6 @@ def adaptive_pool(trace: Trace, module: Any, x: Slot) -> Slot:
     return max_pool(trace, nn.MaxPool2d(window), x)
 
 
-_Join = Callable[[Room | None, Tensor, Tensor], Tensor]
-
-
-def _larger(room: Room | None, a: Tensor, b: Tensor) -> Tensor:
-    if room is None:  # of two that are equal the first has the gradient, as in torch's pooling
-        return torch.where((a >= b) | a.isnan(), a, b)
-    return torch.maximum(a, b, out=room(*a.shape))
-
-
-def _sum(room: Room | None, a: Tensor, b: Tensor) -> Tensor:
-    return torch.add(a, b, out=None if room is None else room(*a.shape))
-
-
-def _pool(
-    trace: Trace, x: Slot, windows: tuple[_Window, _Window], join: _Join, fill: float = 0.0
-) -> Slot:
-    """Join all that a window sees, along rows first: the order in which torch finds a maximum."""
-    rows, columns = windows
-
-    def pool(room: Room | None, h: Tensor) -> Tensor:
-        h = _bordered(room, h, windows, fill)
-        for window, axis in ((columns, _WIDTH), (rows, _HEIGHT)):
-            first, *others = window.views(h, axis)
-            for other in others:
-                first = join(room, first, other)
-            h = first
-        return h
-
-    # A window of one pixel sees the image itself.
-    return trace.emit(pool, x, view=rows.size == columns.size == 1)
+def _are_single(windows: Windows) -> bool:
+    """Whether a window sees one pixel, so that what it sees is the image itself."""
+    return all(window.size == 1 for window in windows)

@@ -97,16 +97,12 @@ class CrossEntropy(Loss):
 
     def __call__(self, room: Room | None, outputs: Tensor) -> Tensor:
         """Return the losses (k,)."""
-        k, classes, samples = outputs.shape
         if room is None:
-            each = F.cross_entropy(outputs, self.targets.expand(k, samples), reduction="none")
-            return each.mean(1)
-        # In memory that is there already; exp is what takes the time.
-        highest = torch.amax(outputs, 1, keepdim=True)
-        raised = torch.sub(outputs, highest, out=room(k, classes, samples)).exp_()
-        sums = torch.sum(raised, 1).log_().add_(highest.squeeze(1))
-        chosen = outputs.gather(1, self.targets.expand(k, 1, samples)).squeeze(1)
-        return sums.sub_(chosen).mean(1)
+            targets = self.targets.expand(outputs.shape[0], -1)
+            return F.cross_entropy(outputs, targets, reduction="none").mean(1)
+        scores = torch.log_softmax(outputs, 1, out=room(*outputs.shape))
+        chosen = room.once(lambda scores: scores.flatten(1), scores).index_select(1, self._rows)
+        return chosen.sum(1).mul_(-1 / outputs.shape[2])
 
     def across(self, room: Room | None, outputs: Tensor) -> Tensor:
         """Return the losses (k,) of scores (classes, samples, k)."""

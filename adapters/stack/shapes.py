@@ -3,7 +3,11 @@
 import torch
 from torch import Tensor
 
-from adapters.stack.trace import Room
+from adapters.stack.trace import Room, view
+
+GATHERED = 2**14
+"""Numbers of a weight up to which those of all candidates are brought together, for one product:
+one is faster than many, by less than copying large weights would cost."""
 
 
 def aligned(weight: Tensor, like: Tensor) -> Tensor:
@@ -14,10 +18,15 @@ def aligned(weight: Tensor, like: Tensor) -> Tensor:
 
 def first_product(room: Room | None, h: Tensor, w: Tensor) -> Tensor:
     """Return w (k, out, in) times h (in, samples), which all candidates share."""
-    k, out, _ = w.shape
-    if room is None:  # one product for all candidates
-        return torch.mm(w.reshape(k * out, -1), h).view(k, out, -1)
-    return torch.bmm(w, h.expand(k, -1, -1), out=room(k, out, h.shape[1]))
+    k, out, width = w.shape
+    if room is None:
+        return torch.mm(w.reshape(k * out, width), h).view(k, out, -1)
+    result = room(k, out, h.shape[1])
+    if out * width > GATHERED:
+        return torch.bmm(w, room.once(lambda h: h.expand(k, -1, -1), h), out=result)
+    together = w.reshape(k * out, width)
+    torch.mm(together, h, out=room.once(lambda made: made.view(k * out, -1), result))
+    return result
 
 
 def product(room: Room | None, h: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
@@ -25,16 +34,16 @@ def product(room: Room | None, h: Tensor, w: Tensor, b: Tensor | None = None) ->
     k, out, _ = w.shape
     own, _, columns = h.shape
     if own < k:
-        h = h.expand(k, -1, -1)
+        h = view(room, lambda h: h.expand(k, -1, -1), h)
     elif k < own:
-        w = w.expand(own, -1, -1)
+        w = view(room, lambda w: w.expand(own, -1, -1), w)
     if room is None:
         return torch.bmm(w, h) if b is None else torch.baddbmm(b.unsqueeze(-1), w, h)
     made = torch.bmm(w, h, out=room(max(k, own), out, columns))
-    return made if b is None else made.add_(b.unsqueeze(-1))
+    return made if b is None else made.add_(room.once(lambda b: b.unsqueeze(-1), b))
 
 
 def shifted(room: Room | None, h: Tensor, b: Tensor) -> Tensor:
     """Return h (k, out, ..., samples), plus b (k, out)."""
-    b = b.view(*b.shape, *[1] * (h.dim() - 2))
+    b = view(room, lambda b: b.view(*b.shape, *[1] * (h.dim() - 2)), b)
     return h + b if room is None or h.shape[0] < b.shape[0] else h.add_(b)

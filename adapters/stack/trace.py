@@ -23,7 +23,7 @@ class Room:
 
     def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
         self._dtype, self._device = dtype, device
-        self._made: list[Tensor] = []
+        self._made: list[tuple[Any, Tensor]] = []
         self._next = 0
 
     def restart(self) -> None:
@@ -33,18 +33,27 @@ class Room:
     def __call__(self, *shape: int, fill: float | None = None) -> Tensor:
         """Return a tensor; what is filled stays so where the pass does not write."""
         at, self._next = self._next, self._next + 1
-        if at < len(self._made) and self._made[at].shape == shape:
-            return self._made[at]
+        if at < len(self._made) and self._made[at][0] == shape:
+            return self._made[at][1]
         made = torch.empty(shape, dtype=self._dtype, device=self._device)
         if fill is not None:
             made.fill_(fill)
-        self._made[at:] = [made]
+        self._made[at:] = [(shape, made)]
         return made
 
-    @property
-    def bytes(self) -> int:
-        """How much there is."""
-        return sum(tensor.nbytes for tensor in self._made)
+    def once(self, look: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
+        """Return a view of a tensor: that of the pass before, if the tensor is the same object."""
+        place, self._next = self._next, self._next + 1
+        if place < len(self._made) and self._made[place][0] is at:
+            return self._made[place][1]
+        made = look(at)
+        self._made[place:] = [(at, made)]
+        return made
+
+
+def view(room: Room | None, look: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
+    """Return a view of a tensor, which a room keeps for the next pass."""
+    return look(at) if room is None else room.once(look, at)
 
 
 Apply = Callable[..., Tensor]
@@ -92,6 +101,7 @@ class Step(NamedTuple):
     inputs: tuple[int, ...]
     output: int
     across: Apply | None
+    monotone: bool
 
 
 class Trace:
@@ -133,6 +143,7 @@ class Trace:
         view: bool = False,
         alone: bool = True,
         across: Apply | None = None,
+        monotone: bool = False,
     ) -> Slot:
         """Add a step and return its value.
 
@@ -146,6 +157,8 @@ class Trace:
             Whether samples are computed apart from each other.
         across
             What computes it with the candidates last, where that is known.
+        monotone
+            Whether a larger number in the first input never gives a smaller one, place by place.
         """
         like = apply(None, *(slot.like for slot in inputs))
         samples = any(slot.samples for slot in inputs)
@@ -154,8 +167,29 @@ class Trace:
             return self.constant(like, samples)
         own = inputs[0].free if view else True
         slot = self._add(Slot(len(self.slots), like, samples, False, own))
-        self.steps.append(Step(apply, tuple(s.index for s in inputs), slot.index, across))
+        self.steps.append(Step(apply, tuple(s.index for s in inputs), slot.index, across, monotone))
         return slot
+
+    def lift(self, x: Slot) -> tuple[Slot, list[Step]]:
+        """Take back the monotone steps that x comes from; return what they began with, and them.
+
+        They may as well come after a maximum, which leaves them less to do.
+        """
+        lifted: list[Step] = []
+        while self.steps and self.steps[-1].output == x.index and self.steps[-1].monotone:
+            begin = self.slots[self.steps[-1].inputs[0]]
+            if not (x.free and begin.free):
+                break
+            lifted.append(self.steps.pop())
+            x = begin
+        return x, lifted[::-1]
+
+    def again(self, x: Slot, steps: list[Step]) -> Slot:
+        """Add lifted steps, from x on."""
+        for step in steps:
+            others = [self.slots[i] for i in step.inputs[1:]]
+            x = self.emit(step.apply, x, *others, across=step.across, monotone=True)
+        return x
 
     def _add(self, slot: Slot) -> Slot:
         self.slots.append(slot)
