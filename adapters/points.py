@@ -34,13 +34,16 @@ def as_batch(points: Any, n: int, *, finite: bool) -> Tensor:
             raise TypeError(f"points must hold real numbers, not {batch.dtype}")
         if batch.dtype not in (torch.float64, torch.float32):
             batch = batch.to(torch.float32 if batch.dtype.is_floating_point else torch.float64)
+        good = not finite or are_finite(batch)
     else:
-        batch = torch.from_numpy(_plain(points))
+        array = _plain(points)
+        good = not finite or are_finite(array)
+        batch = torch.from_numpy(array)
     if batch.dim() not in (1, 2) or batch.shape[-1] != n:
         raise ValueError(
             f"points have shape {tuple(batch.shape)}; expected ({n},) or (k, {n}), as n = {n}"
         )
-    if finite and not are_finite(batch):
+    if not good:
         where = (~batch.isfinite()).nonzero()[0].tolist()
         raise ValueError(f"points must be finite; points{where} is {batch[tuple(where)].item()}")
     return batch if batch.dim() == 2 else batch[None]
@@ -54,10 +57,14 @@ def _plain(points: Any) -> NDArray[Any]:
         if array.dtype.kind not in "fiub":
             raise TypeError(f"points must hold real numbers, not {array.dtype}")
         return np.array(array, dtype=np.float64, order="C")
-    flags = array.flags
-    if flags.c_contiguous and flags.writeable:
-        return array
-    return np.array(array, order="C")
+    array = np.ascontiguousarray(array)
+    if not array.flags.writeable:  # which torch warns of; but nothing is written here
+        try:
+            array = array.view()
+            array.flags.writeable = True
+        except ValueError:
+            array = array.copy()
+    return array
 
 
 def as_given(results: Tensor, points: Any) -> Any:

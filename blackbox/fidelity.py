@@ -9,6 +9,9 @@ Such an objective has, beside ``batched``:
 ``full(points) -> values``
     Values (k,) of points (k, n) at full fidelity: on all the data, without noise. What `begin` drew
     must still hold afterwards. Left out: values count as they are told.
+``end()``
+    Called when the run is over, however it ended: what `begin` drew holds no longer. May be left
+    out.
 
 Common random numbers: Glasserman, P., Yao, D. D. (1992), Some guidelines and guarantees for common
 random numbers, Management Science 38, 884-908.

@@ -194,6 +194,8 @@ def minimize(
             _attach(error, _result(stop, problem, history, fields))
             raise
         finally:
+            if objective.changing and objective.end is not None:
+                objective.end()
             if line is not None:
                 line.close()
     return _result(stop, problem, history, fields)

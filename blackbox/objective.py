@@ -28,8 +28,8 @@ class Objective:
         where it has one; False: none.
     batched
         Whether `fun` takes batches; also where ``fun.batched`` is true. A `fun` that has this
-        attribute, as our adapters' have, may say more of itself: ``begin`` and ``full`` (see
-        `blackbox.fidelity`), and ``reads_only``, which spares it a copy of each batch.
+        attribute, as our adapters' have, may say more of itself: ``begin``, ``full`` and ``end``
+        (see `blackbox.fidelity`), and ``reads_only``, which spares it a copy of each batch.
     map_points
         Runs a pointwise `fun` over the points of a batch, elsewhere perhaps.
     on_error
@@ -41,8 +41,9 @@ class Objective:
         ``"none"``, ``"joint"`` or ``"separate"``; see `blackbox.types.Problem`.
     scheme
         The finite difference that `jac` names, or None.
-    begin, full
-        Those of `fun`; None where it does not change from batch to batch, or has no full fidelity.
+    begin, full, end
+        Those of `fun`; None where it does not change from batch to batch, has no full fidelity,
+        or nothing to do after a run.
     done
         Points of the latest batch that were evaluated: all, unless an exception ended it.
     """
@@ -101,7 +102,8 @@ class Objective:
         self.begin: Callable[..., Any] | None = getattr(fun, "begin", None)
         self.full: Callable[..., Any] | None = getattr(fun, "full", None)
         self._reads_only = bool(getattr(fun, "reads_only", False))
-        for name, found in (("begin", self.begin), ("full", self.full)):
+        self.end: Callable[..., Any] | None = getattr(fun, "end", None)
+        for name, found in (("begin", self.begin), ("full", self.full), ("end", self.end)):
             if found is not None and not callable(found):
                 raise TypeError(f"fun.{name} must be a function or None; got {found!r:.60}")
 

@@ -17,7 +17,7 @@ from adapters.bench import Bench
 from adapters.data import take
 from adapters.evaluators import as_number
 from adapters.stack.program import check_plain
-from adapters.stack.trace import Room
+from adapters.stack.trace import Room, view
 
 
 class Loss:
@@ -94,21 +94,26 @@ class CrossEntropy(Loss):
         samples = self.targets.shape[0]
         # Where the scores of the right classes are, in rows (classes * samples).
         self._rows = self.targets * samples + torch.arange(samples, device=self.targets.device)
+        self._kept: Tensor | None = None
 
     def __call__(self, room: Room | None, outputs: Tensor) -> Tensor:
         """Return the losses (k,)."""
-        if room is None:
-            targets = self.targets.expand(outputs.shape[0], -1)
-            return F.cross_entropy(outputs, targets, reduction="none").mean(1)
-        scores = torch.log_softmax(outputs, 1, out=room(*outputs.shape))
-        chosen = room.once(lambda scores: scores.flatten(1), scores).index_select(1, self._rows)
-        return chosen.sum(1).mul_(-1 / outputs.shape[2])
+        out = None if room is None else room(*outputs.shape)
+        scores = view(room, _flat, torch.log_softmax(outputs, 1, out=out))
+        # One product: half of what a mean costs where there is little to add.
+        return torch.mv(scores.index_select(1, self._rows), self._shares(outputs))
+
+    def _shares(self, outputs: Tensor) -> Tensor:
+        """Return what each sample counts: minus one part of them all."""
+        samples = self._rows.shape[0]
+        if self._kept is None or self._kept.dtype != outputs.dtype:
+            self._kept = torch.full((samples,), -1 / samples, out=outputs.new_empty(samples))
+        return self._kept
 
     def across(self, room: Room | None, outputs: Tensor) -> Tensor:
         """Return the losses (k,) of scores (classes, samples, k)."""
-        # A sum and a product by one number each cost half of what a mean does.
         likelihoods = torch.log_softmax(outputs, 0).flatten(0, 1).index_select(0, self._rows)
-        return likelihoods.sum(0).mul_(-1 / outputs.shape[1])
+        return torch.mv(likelihoods.t(), self._shares(outputs))
 
 
 class LogLikelihood(Loss):
@@ -147,19 +152,31 @@ class Each:
 
     def __call__(self, room: Room | None, outputs: Tensor) -> Tensor:
         """Return the losses (k,)."""
-        losses = []
-        for output in outputs.movedim(-1, 1).contiguous():
+        each = outputs.movedim(-1, 1).contiguous().unbind(0)
+        if self._bench.leaves_traces:
+            losses = []
+            for output in each:
+                with self._bench.attempt():
+                    losses.append(self._value(output, graph=room is None))
+        else:
             with self._bench.attempt():
-                loss = self._loss(output, self._targets)
-                number = as_number(loss)
-            losses.append(loss.reshape(()) if room is None and _depends(loss) else number)
+                losses = [self._value(output, graph=room is None) for output in each]
         if any(isinstance(loss, Tensor) for loss in losses):
             return torch.stack([torch.as_tensor(loss) for loss in losses])
         return torch.tensor(losses, dtype=torch.float64)
 
+    def _value(self, output: Tensor, graph: bool) -> Tensor | float:
+        loss = self._loss(output, self._targets)
+        number = as_number(loss)
+        return loss.reshape(()) if graph and _depends(loss) else number
+
 
 def _depends(loss: Any) -> bool:
     return isinstance(loss, Tensor) and loss.requires_grad
+
+
+def _flat(scores: Tensor) -> Tensor:
+    return scores.flatten(1)
 
 
 def read_loss(bench: Bench, loss: Any, targets: Any, outputs: Tensor) -> Loss | Each:

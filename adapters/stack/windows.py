@@ -57,9 +57,11 @@ def bordered(room: Room | None, h: Tensor, windows: Windows, fill: float) -> Ten
 def gathered(room: Room | None, h: Tensor, windows: Windows) -> Tensor:
     """Return what windows see, by one copy: (k, channels * size, rows, columns, samples)."""
     wide = bordered(room, h, windows, 0.0)
-    if room is None:
+    if wide.requires_grad:
         made: Tensor = _Gather.apply(wide, windows)  # type: ignore[no-untyped-call]
         return made
+    if room is None:
+        return _joined(_seen(windows, wide.contiguous()))
     seen = room.once(partial(_seen, windows), wide)
     return room.once(_joined, room(*seen.shape).copy_(seen))
 
@@ -104,12 +106,13 @@ def largest(room: Room | None, h: Tensor, windows: Windows) -> Tensor:
     h = bordered(room, h, windows, -torch.inf)
     # Along rows first: the order in which torch finds a maximum, should several be equal.
     for window, axis in ((columns, WIDTH), (rows, HEIGHT)):
-        if room is None:
+        if h.requires_grad:
             h = _Largest.apply(h, window, axis)  # type: ignore[no-untyped-call]
         else:
             first, *others = _parts(room, h, window, axis)
             for other in others:
-                first = torch.maximum(first, other, out=room(*first.shape))
+                out = None if room is None else room(*first.shape)
+                first = torch.maximum(first, other, out=out)
             h = first
     return h
 
@@ -147,12 +150,13 @@ def summed(room: Room | None, h: Tensor, windows: Windows) -> Tensor:
     rows, columns = windows
     h = bordered(room, h, windows, 0.0)
     for window, axis in ((columns, WIDTH), (rows, HEIGHT)):
-        if room is None:
+        if h.requires_grad:
             h = _Sum.apply(h, window, axis)  # type: ignore[no-untyped-call]
         else:
             first, *others = _parts(room, h, window, axis)
             for other in others:
-                first = torch.add(first, other, out=room(*first.shape))
+                out = None if room is None else room(*first.shape)
+                first = torch.add(first, other, out=out)
             h = first
     return h
 
