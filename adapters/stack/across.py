@@ -19,14 +19,14 @@ TINY = 2**8
 
 def first_product(room: Room | None, h: Tensor, w: Tensor) -> Tensor:
     """Return w (out, in, k) times h (in, samples), which all candidates share."""
-    out = None if room is None else room(w.shape[0], h.shape[1], w.shape[2])
+    out = None if room is None else room.out((w.shape[0], h.shape[1], w.shape[2]))
     return torch.matmul(h.t(), w, out=out)
 
 
 def product(room: Room | None, h: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
     """Return w (out, in, k) times h (in, samples, k), plus b (out, k)."""
     shape = w.shape[0], h.shape[1], w.shape[2]
-    first = torch.mul(w[:, 0, None], h[0], out=None if room is None else room(*shape))
+    first = torch.mul(w[:, 0, None], h[0], out=None if room is None else room.out(shape))
     for i in range(1, w.shape[1]):
         first.addcmul_(w[:, i, None], h[i])
     return first if b is None else first.add_(b[:, None])

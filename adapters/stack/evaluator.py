@@ -45,9 +45,6 @@ class Stacked:
         The model, the loss or the data are of another kind; it says which.
     """
 
-    fewest = 1
-    """The smallest batch: even a single candidate costs less than through the modules."""
-
     def __init__(self, bench: Bench, supervised: Supervised, scratch: int) -> None:
         inputs, targets = supervised.inputs, supervised.targets
         _check(inputs, bench)
@@ -71,6 +68,8 @@ class Stacked:
             and self._lower is None
         )
         self.sure = not isinstance(self._loss, Each)
+        # Even a single candidate costs less than through the modules; not so with a strange loss.
+        self.fewest = 1 if self.sure else 2
 
     def take(self, rows: Tensor | None) -> None:
         """Go on with these samples only; None: with all."""
@@ -85,12 +84,11 @@ class Stacked:
         if self._tiny and k >= across.FEW:
             return self._across(points)
         memory = self._memory(k)
-        weights, room = memory.weights_of(points), memory.room
-        if self._lower is not None:
-            room = None
-        elif room is not None:
-            room.restart()
-        return self._loss(room, self._outputs(weights, room))
+        weights = memory.weights_of(points)
+        if self._lower is not None:  # into fresh memory, of the precision that torch chooses
+            return self._loss(None, self._outputs(weights))
+        memory.room.restart()
+        return self._loss(memory.room, self._program(weights, memory.room))
 
     def _across(self, points: Tensor) -> Tensor:
         """Return losses (k,), computed with the candidates last."""
@@ -102,9 +100,10 @@ class Stacked:
         assert isinstance(self._loss, CrossEntropy | SquaredError)
         return self._loss.across(room, self._program.across(weights, room))
 
-    def _outputs(self, weights: list[Tensor], room: Room | None) -> Tensor:
+    def _outputs(self, weights: list[Tensor]) -> Tensor:
+        """Return the outputs in fresh memory."""
         if self._lower is None:
-            return self._program(weights, room)
+            return self._program(weights, None)
         with self._lower:
             outputs = self._program(weights, None)
         raised: Tensor = as_float32(outputs)
@@ -114,7 +113,7 @@ class Stacked:
         """Return losses (k,) and gradients (k, n): those of the sum, as candidates are apart."""
         rows = points.to(self._device, self._dtype, copy=True).requires_grad_()
         with torch.enable_grad():
-            losses = self._loss(None, self._outputs(self._cut(rows), None))
+            losses = self._loss(None, self._outputs(self._cut(rows)))
             (slopes,) = torch.autograd.grad(losses.sum(), rows)
         return losses.detach(), slopes
 
@@ -136,9 +135,8 @@ class Stacked:
 class _Small:
     """Memory for a pass whose time goes into calls: weights each in a block, the rest fresh."""
 
-    room = None
-
     def __init__(self, k: int, stack: Stacked) -> None:
+        self.room = Room(stack._dtype, stack._device, fresh=True)
         shapes = stack._shapes
         self._weights = [torch.empty((k, *shape), dtype=stack._dtype) for shape in shapes]
         rows = [weight.numpy().reshape(k, -1) for weight in self._weights]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -59,7 +60,7 @@ class SquaredError(Loss):
         """Return the losses (k,)."""
         if room is None:
             return self._mean(torch.square(outputs - self.targets))
-        errors = torch.sub(outputs, self.targets, out=room(*outputs.shape))
+        errors = torch.sub(outputs, self.targets, out=room.out(outputs.shape))
         return self._mean(errors.square_())
 
     def _mean(self, each: Tensor) -> Tensor:
@@ -98,7 +99,7 @@ class CrossEntropy(Loss):
 
     def __call__(self, room: Room | None, outputs: Tensor) -> Tensor:
         """Return the losses (k,)."""
-        out = None if room is None else room(*outputs.shape)
+        out = None if room is None else room.out(outputs.shape)
         scores = view(room, _flat, torch.log_softmax(outputs, 1, out=out))
         # One product: half of what a mean costs where there is little to add.
         return torch.mv(scores.index_select(1, self._rows), self._shares(outputs))
@@ -163,7 +164,7 @@ class Each:
                 losses = [self._value(output, graph=room is None) for output in each]
         if any(isinstance(loss, Tensor) for loss in losses):
             return torch.stack([torch.as_tensor(loss) for loss in losses])
-        return torch.tensor(losses, dtype=torch.float64)
+        return torch.from_numpy(np.array(losses, dtype=np.float64))
 
     def _value(self, output: Tensor, graph: bool) -> Tensor | float:
         loss = self._loss(output, self._targets)

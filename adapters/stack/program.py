@@ -82,8 +82,13 @@ class Program:
     def __call__(self, weights: Sequence[Tensor], room: Room | None) -> Tensor:
         """Return the outputs (k, features..., samples) under weights (k, ...)."""
         values: list[Any] = [*weights, *self._shared]
-        for apply, inputs in self._steps:
-            values.append(apply(room, *[values[i] for i in inputs]))
+        for apply, inputs in self._steps:  # unrolled: each turn counts where a pass is short
+            if len(inputs) == 1:
+                values.append(apply(room, values[inputs[0]]))
+            elif len(inputs) == 2:
+                values.append(apply(room, values[inputs[0]], values[inputs[1]]))
+            else:
+                values.append(apply(room, *[values[i] for i in inputs]))
         result: Tensor = values[-1]
         return result
 

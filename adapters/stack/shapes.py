@@ -19,8 +19,9 @@ def aligned(weight: Tensor, like: Tensor) -> Tensor:
 def first_product(room: Room | None, h: Tensor, w: Tensor) -> Tensor:
     """Return w (k, out, in) times h (in, samples), which all candidates share."""
     k, out, width = w.shape
-    if room is None:
-        return torch.mm(w.reshape(k * out, width), h).view(k, out, -1)
+    if room is None or room.fresh:
+        together = view(room, lambda w: w.reshape(k * out, width), w)
+        return torch.mm(together, h).view(k, out, -1)
     result = room(k, out, h.shape[1])
     if out * width > GATHERED:
         return torch.bmm(w, room.once(lambda h: h.expand(k, -1, -1), h), out=result)
@@ -31,16 +32,16 @@ def first_product(room: Room | None, h: Tensor, w: Tensor) -> Tensor:
 
 def product(room: Room | None, h: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
     """Return w (k, out, in) times h (k, in, columns), plus b (k, out)."""
-    k, out, _ = w.shape
-    own, _, columns = h.shape
+    k, own = w.shape[0], h.shape[0]
     if own < k:
         h = view(room, lambda h: h.expand(k, -1, -1), h)
     elif k < own:
         w = view(room, lambda w: w.expand(own, -1, -1), w)
-    if room is None:
-        return torch.bmm(w, h) if b is None else torch.baddbmm(b.unsqueeze(-1), w, h)
-    made = torch.bmm(w, h, out=room(max(k, own), out, columns))
-    return made if b is None else made.add_(room.once(lambda b: b.unsqueeze(-1), b))
+    bias = None if b is None else view(room, lambda b: b.unsqueeze(-1), b)
+    if room is None or room.fresh:
+        return torch.bmm(w, h) if bias is None else torch.baddbmm(bias, w, h)
+    made = torch.bmm(w, h, out=room(max(k, own), w.shape[1], h.shape[2]))
+    return made if bias is None else made.add_(bias)
 
 
 def shifted(room: Room | None, h: Tensor, b: Tensor) -> Tensor:

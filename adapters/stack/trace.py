@@ -19,16 +19,28 @@ class Room:
     """Memory that passes write into, over and over: fresh memory costs more than it looks.
 
     Every pass asks for the same tensors in the same order, and gets those of the pass before.
+
+    Parameters
+    ----------
+    dtype, device
+        Of what kind, and where.
+    fresh
+        Whether to give none, but views only: small memory costs less than to write into it.
     """
 
-    def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(self, dtype: torch.dtype, device: torch.device, fresh: bool = False) -> None:
         self._dtype, self._device = dtype, device
+        self.fresh = fresh
         self._made: list[tuple[Any, Tensor]] = []
         self._next = 0
 
     def restart(self) -> None:
         """Begin a pass."""
         self._next = 0
+
+    def out(self, shape: tuple[int, ...]) -> Tensor | None:
+        """Return a tensor to write a result into, or None."""
+        return None if self.fresh else self(*shape)
 
     def __call__(self, *shape: int, fill: float | None = None) -> Tensor:
         """Return a tensor; what is filled stays so where the pass does not write."""

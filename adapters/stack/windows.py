@@ -45,7 +45,7 @@ def bordered(room: Room | None, h: Tensor, windows: Windows, fill: float) -> Ten
     down, right = (window.border for window in windows)
     if not down and not right:
         return h
-    if room is None:
+    if room is None or room.fresh:
         return F.pad(h, (0, 0, right, right, down, down), value=fill)
     k, channels, height, width, samples = h.shape
     wide = room(k, channels, height + 2 * down, width + 2 * right, samples, fill=fill)
@@ -60,7 +60,7 @@ def gathered(room: Room | None, h: Tensor, windows: Windows) -> Tensor:
     if wide.requires_grad:
         made: Tensor = _Gather.apply(wide, windows)  # type: ignore[no-untyped-call]
         return made
-    if room is None:
+    if room is None or room.fresh:
         return _joined(_seen(windows, wide.contiguous()))
     seen = room.once(partial(_seen, windows), wide)
     return room.once(_joined, room(*seen.shape).copy_(seen))
@@ -111,7 +111,7 @@ def largest(room: Room | None, h: Tensor, windows: Windows) -> Tensor:
         else:
             first, *others = _parts(room, h, window, axis)
             for other in others:
-                out = None if room is None else room(*first.shape)
+                out = None if room is None else room.out(first.shape)
                 first = torch.maximum(first, other, out=out)
             h = first
     return h
@@ -155,7 +155,7 @@ def summed(room: Room | None, h: Tensor, windows: Windows) -> Tensor:
         else:
             first, *others = _parts(room, h, window, axis)
             for other in others:
-                out = None if room is None else room(*first.shape)
+                out = None if room is None else room.out(first.shape)
                 first = torch.add(first, other, out=out)
             h = first
     return h
