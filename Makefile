@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: reproduce test test-slow speed check setup clean
+.PHONY: reproduce test test-slow speed speed-population agreement check setup clean
 
 reproduce: $(READY)
 	$(BIN)/experiments reproduce
@@ -18,6 +18,12 @@ test-slow: $(READY)
 
 speed: $(READY)
 	$(BIN)/experiments speed
+
+speed-population: $(READY)
+	$(BIN)/experiments speed population
+
+agreement: $(READY)
+	$(BIN)/experiments agreement
 
 check: $(READY)
 	$(BIN)/ruff check .

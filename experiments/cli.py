@@ -7,6 +7,7 @@ Ctrl-C. Only what a command needs is imported, so that ``--help`` answers at onc
 import argparse
 import difflib
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -148,16 +149,22 @@ def _compare(parser: argparse.ArgumentParser) -> None:
     """Run methods on problems over seeds: same starts, equal budgets.
 
     Every run spends exactly the budget: a method that ends early begins again from the seed's next
-    start. Methods have their default options.
+    start. Options of a method follow its name after colons, by its library's names; the others keep
+    their defaults. The method `start` is the start alone, evaluated once: what the others should
+    beat. `auto` is what minimize() would choose.
 
     try:
       experiments compare article
       experiments compare article --methods slsqp,cma,random --seeds 30 --budget 1000
+      experiments compare finetune --methods start,cma:CMA_diagonal=True:popsize=32
       experiments compare article --gradients --out results/mine
     """
     parser.add_argument("problems", nargs="+", metavar="PROBLEM", help="see `experiments list`")
     parser.add_argument(
-        "--methods", type=_names, metavar="A,B", help="names with commas between (default: all)"
+        "--methods",
+        type=_names,
+        metavar="A,B:OPTION=VALUE",
+        help="with commas between; options after colons (default: all, as they are)",
     )
     parser.add_argument(
         "--seeds", type=_count, default=10, metavar="N", help=_default("how many, from 0")
@@ -252,8 +259,12 @@ def _count(text: str) -> int:
     return value
 
 
+_COMMA = re.compile(r",(?![^(\[{]*[)\]}])")
+"""A comma between methods, not one within brackets: ``adam:betas=(0.8,0.99),cma`` are two."""
+
+
 def _names(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
+    names = [name.strip() for name in _COMMA.split(text) if name.strip()]
     if not names:
         raise argparse.ArgumentTypeError("no name given; see `experiments list`")
     return names

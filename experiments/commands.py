@@ -1,5 +1,6 @@
 """What the commands do: run, show progress, print, write; each returns its exit code."""
 
+import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
@@ -65,7 +66,7 @@ def compare(options: Namespace) -> int:
     )
     comparison = Comparison(tuple(records))
     content = {"command": _compare_command(options), "complete": not stopped}
-    content |= _made_with() | comparison.summary()
+    content |= _made_with(options.problems) | comparison.summary()
     if options.out is not None and records:
         _write_comparison(comparison, content, options.out)
     if options.json:
@@ -204,13 +205,14 @@ def _methods() -> tuple[Table, list[dict[str, Any]]]:
             row.bounds,
             "yes" if row.constraints else "-",
             "yes" if row.tolerates_failures else "-",
+            "yes" if row.changing else "-",
             row.library,
             row.batch,
             row.summary,
         ]
         for row in ALGORITHMS.values()
     ]
-    titles = ("method", "gradients", "bounds", "constraints", "failures", "library")
+    titles = ("method", "gradients", "bounds", "constraints", "failures", "changing", "library")
     columns = [
         *(Column(title, number=False) for title in titles),
         Column("a batch is", number=False, extra=True),
@@ -219,7 +221,8 @@ def _methods() -> tuple[Table, list[dict[str, Any]]]:
     notes = [
         "gradients: optional: uses the objective's own, else finite differences. bounds: strict: "
         "none needed, never left; required: finite ones. failures: converges although a quarter "
-        "of all evaluations fail."
+        "of all evaluations fail. changing: stands an objective that changes from batch to batch "
+        "(minibatches, fresh noise)."
     ]
     plain = [
         {key: value for key, value in asdict(row).items() if key not in ("proof", "where")}
@@ -267,7 +270,7 @@ def _problems() -> tuple[Table, list[dict[str, Any]]]:
 def _compare_command(options: Namespace) -> str:
     words = ["experiments compare", *options.problems]
     if options.methods:
-        words.append(f"--methods {','.join(options.methods)}")
+        words.append(f"--methods {shlex.quote(','.join(options.methods))}")
     words.append(f"--seeds {options.seeds} --budget {options.budget}")
     words += ["--gradients"] if options.gradients else []
     words += [] if options.restarts else ["--no-restarts"]
@@ -289,10 +292,13 @@ def _write_comparison(comparison: Any, content: dict[str, Any], folder: Path) ->
     write(folder / "README.md", page)
 
 
-def _made_with() -> dict[str, Any]:
+def _made_with(names: Iterable[str]) -> dict[str, Any]:
+    """Versions and machine; scikit-learn's too where one of these problems has its data."""
     from experiments.environment import machine, versions
+    from experiments.problems import digits, find
 
-    return {"versions": versions(), "machine": machine()}
+    learned = any(find(name).require is digits.require for name in names)
+    return {"versions": versions(*["scikit-learn"] * learned), "machine": machine()}
 
 
 def _usable(device: str) -> None:

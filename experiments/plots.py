@@ -12,6 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from experiments.plan import START
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -30,6 +32,7 @@ COLOURS = {
     "pyswarm": PALETTE[5],
     "random": "#8C8C8C",
     "auto": PALETTE[6],
+    START: "#444444",
 }
 """A method has the same colour in every picture."""
 DASHES = ("-", "--", "-.", ":")
@@ -49,6 +52,8 @@ _STYLE: dict[str, Any] = {
     "savefig.dpi": 160,
 }
 _INK = "#444444"
+_ON_TOP: dict[str, Any] = {"linestyle": (0, (3, 3)), "zorder": 3}
+"""For the start: other lines begin on it and some never leave it, so it lets them show through."""
 
 
 class Curve(NamedTuple):
@@ -209,6 +214,7 @@ def bands(
                     color=colour,
                     linewidth=2,
                     label=band.label,
+                    **_ON_TOP if band.method == START else {},
                 )
             axes.set(xscale="log", yscale="log", xlabel="evaluations", title=name)
             axes.margins(x=0.02)

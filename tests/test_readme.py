@@ -1,9 +1,13 @@
-"""The README is a test: its Python runs as it stands, and its commands exist."""
+"""The README and the pages under docs/ are tests: their Python runs, and their commands exist."""
 
+import doctest
 import re
 import shlex
 import subprocess
+import sys
+from collections import defaultdict
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -11,29 +15,71 @@ from blackbox import ALGORITHMS
 from experiments.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
-TEXT = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
-PYTHON = [code for language, code in BLOCKS if language == "python"]
+README = ROOT / "README.md"
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+
+
+class Block(NamedTuple):
+    language: str
+    code: str
+    line: int
+
+
+def blocks(page: Path) -> list[Block]:
+    found = re.finditer(r"^```(\w*)\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    return [Block(m[1], m[2], m.string.count("\n", 0, m.start(2))) for m in found]
+
+
+PYTHON = [block for block in blocks(README) if block.language == "python"]
 COMMANDS = [
     line.split("#")[0].strip()
-    for language, code in BLOCKS
-    if language == "console"
-    for line in code.splitlines()
+    for page in (README, *PAGES)
+    for block in blocks(page)
+    if block.language == "console"
+    for line in block.code.splitlines()
 ]
 
 
-def test_every_block_is_one_that_is_tested() -> None:
-    assert {language for language, _ in BLOCKS} == {"python", "console"}
+@pytest.mark.parametrize("page", [README, *PAGES], ids=lambda page: page.name)
+def test_every_block_is_one_that_is_tested(page: Path) -> None:
+    assert {block.language for block in blocks(page)} <= {"python", "console"}
     assert all(command.split()[0] in {"make", "experiments"} for command in COMMANDS)
 
 
-@pytest.mark.parametrize("code", PYTHON, ids=range(len(PYTHON)))
-def test_python_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def run(page: Path, block: Block, scope: dict[str, object]) -> None:
+    """Run a block; hold what a line prints against what `# ->` says, on it or beneath it."""
+    printed: defaultdict[int, str] = defaultdict(str)
+
+    def record(*values: object) -> None:
+        printed[sys._getframe(1).f_lineno] += " ".join(map(str, values)) + "\n"
+
+    scope |= {"__name__": "__main__", "print": record}
+    exec(compile("\n" * block.line + block.code, str(page), "exec"), scope)
+    lines = page.read_text().splitlines()
+    for number in range(block.line + 1, block.line + 1 + block.code.count("\n")):
+        before, arrow, said = lines[number - 1].partition("# -> ")
+        if arrow:
+            told = printed[number if before.strip() else number - 1]
+            same = doctest.OutputChecker().check_output(said + "\n", told, doctest.ELLIPSIS)
+            assert same, f"{page.name}, line {number}: {told!r}, not {said!r}"
+
+
+@pytest.mark.parametrize("block", PYTHON, ids=lambda block: f"line {block.line}")
+def test_python_runs(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    scope: dict[str, object] = {"__name__": "__main__"}
-    exec(compile(code, "README.md", "exec"), scope)
+    scope: dict[str, object] = {}
+    run(README, block, scope)
     best = scope["result"].fun if "result" in scope else scope["opt"].best_value  # type: ignore[attr-defined]
     assert best < 1e-3, "the example says that it finds the minimum"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_runs_block_by_block(page: Path) -> None:
+    scope: dict[str, object] = {}
+    for block in blocks(page):
+        if block.language == "python":
+            run(page, block, scope)
+    assert scope
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("make")])
@@ -47,7 +93,7 @@ def test_commands_run(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """Those that take long are run by tests of their own; here they must know their name."""
     monkeypatch.chdir(tmp_path)
     _, *arguments = shlex.split(command)
-    if arguments[0] in {"reproduce", "speed"}:
+    if arguments[0] in {"reproduce", "speed", "agreement"}:
         arguments.append("--help")
     try:
         code = main(arguments)
@@ -55,15 +101,18 @@ def test_commands_run(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         code = end.code
     assert code in (0, None)
     if arguments[0] == "compare":
-        assert any((tmp_path / "comparison").iterdir())
+        assert any((tmp_path / arguments[arguments.index("--out") + 1]).iterdir())
 
 
-def test_the_table_lists_every_method() -> None:
-    named = set(re.findall(r"^\| `(\w+)` \|", TEXT, re.MULTILINE))
-    assert named == {*ALGORITHMS, "auto"}
+def test_the_table_lists_every_method_and_which_stand_minibatches() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|.*\| (yes|no|) ?\|$", README.read_text(), re.MULTILINE)
+    said = {name: word == "yes" for name, word in rows if name != "auto"}
+    assert said == {row.name: row.changing for row in ALGORITHMS.values()}
+    assert "| `auto` |" in README.read_text()
 
 
-def test_links_lead_somewhere() -> None:
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", TEXT) if "://" not in link]
+@pytest.mark.parametrize("page", [README, *PAGES], ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", page.read_text()) if "://" not in link]
     assert links
-    assert not [link for link in links if not (ROOT / link).exists()]
+    assert not [link for link in links if not (page.parent / link).exists()]

@@ -1,4 +1,5 @@
 import json
+import shlex
 import subprocess
 import sys
 
@@ -88,6 +89,14 @@ def test_list_json(capsys):
     assert list(json.loads(capsys.readouterr().out)) == ["problems"]
 
 
+def test_list_says_which_methods_stand_an_objective_that_changes(capsys):
+    assert cli.main(["list", "methods"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    place = next(line for line in lines if line[:1] == ["method"]).index("changing")
+    shown = {line[0]: line[place] for line in lines if line and line[0] in ALGORITHMS}
+    assert shown == {row.name: "yes" if row.changing else "-" for row in ALGORITHMS.values()}
+
+
 def test_compare_shows_a_table(capsys):
     assert cli.main(COMPARE) == 0
     shown = capsys.readouterr()
@@ -108,6 +117,32 @@ def test_compare_writes_page_figure_and_json(tmp_path, capsys):
     names = sorted(p.name for p in (tmp_path / "new").iterdir())
     assert names == ["README.md", "comparison.png", "results.json"]
     assert str(tmp_path) not in (tmp_path / "new" / "README.md").read_text()
+
+
+def test_a_comma_within_brackets_does_not_part_methods(capsys):
+    methods = "adam:betas=(0.5,0.9),start, cma:CMA_stds=[1,2,3,4,5,6,7,8,9,10]"
+    code = cli.main(
+        ["compare", "article", "--methods", methods, "--seeds", "1", "--budget", "30", "--json"]
+    )
+    assert code == 0
+    read = json.loads(capsys.readouterr().out)
+    assert [line["method"] for line in read["methods"]] == [
+        "adam:betas=(0.5,0.9)",
+        "start",
+        "cma:CMA_stds=[1,2,3,4,5,6,7,8,9,10]",
+    ]
+    words = shlex.split(read["command"])
+    assert cli._parser().parse_args(words[1:]).methods == cli._names(methods)
+
+
+@pytest.mark.parametrize(("problem", "needed"), [("article", False), ("finetune", True)])
+def test_a_page_names_scikit_learn_where_its_data_are_used(problem, needed, tmp_path):
+    arguments = ["compare", problem, "--methods", "start", "--seeds", "1", "--out", str(tmp_path)]
+    assert cli.main(arguments) == 0
+    assert ("scikit-learn" in (tmp_path / "README.md").read_text()) == needed
+    assert ("scikit-learn" in json.loads((tmp_path / "results.json").read_text())["versions"]) == (
+        needed
+    )
 
 
 def test_ctrl_c_keeps_what_was_done(tmp_path, capsys, monkeypatch):

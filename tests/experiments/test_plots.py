@@ -1,6 +1,7 @@
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
 from experiments import plots
@@ -55,6 +56,21 @@ def test_bands(tmp_path):
     band = plots.Band("pso", "pso", x, 1 / x, 2 / x, 3 / x)
     plots.bands({"one": ([band], 0.01), "two": ([band], None)}, tmp_path / "b.png", caption="C")
     assert drawn(tmp_path / "b.png")
+
+
+def test_the_start_shows_where_another_line_lies_on_it(tmp_path):
+    x = np.array([1.0, 10.0])
+    start = plots.Band("start", "start", x, *[np.full(2, 0.5)] * 3)
+    other = plots.Band("random", "random", x, *[np.full(2, 0.5)] * 3)
+
+    def seen(*rows):
+        plots.bands({"p": (rows, None)}, tmp_path / "s.png", caption="C")
+        picture = imread(tmp_path / "s.png")[..., :3]
+        both = (to_rgb(plots.COLOURS[name]) for name in ("start", "random"))
+        return [int((np.abs(picture - colour) < 0.02).all(-1).sum()) for colour in both]
+
+    for shown in (seen(start, other), seen(other, start)):
+        assert min(shown) > 1000  # pixels; the legend alone has fewer than 500
 
 
 def test_a_curve_goes_on_to_the_end_of_what_was_spent():
