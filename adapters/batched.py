@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from adapters.bench import Bench
+from adapters.compiled import Compiled, NotCompiled
 from adapters.evaluators import Loop, Vmapped
 from adapters.stack import Stacked
 from adapters.supervised import Supervised
@@ -93,19 +94,41 @@ class Planned:
         if batch is not None:
             self.path = "stack" if isinstance(batch, Stacked) else "vmap"
         self.reason, self.slow, self.differentiable = why
+        self._plain = self.reason
+        self._compiled: Compiled | None = None
 
     @property
     def chunk(self) -> int:
         """How many candidates go through at once."""
-        return self._batch.chunk
+        return (self._compiled or self._batch).chunk
 
-    @property
-    def sure(self) -> bool:
-        """Whether a weight that is not finite gives a loss that is not."""
-        return isinstance(self._batch, Stacked) and self._batch.sure
+    def compile(self, bench: Bench, start: np.ndarray[Any, Any], mode: str) -> bool:
+        """Compile what gives values, for the data as they are now; or go on without."""
+        try:
+            if isinstance(self._batch, Loop):
+                raise NotCompiled("there is no batched pass to compile")
+            compiled = self._compiled or Compiled(bench, self._batch, mode)
+            points = _near(start, compiled.chunk)
+            expected = self._loop.values(points)
+            if not _agree(compiled.first(points), expected, bench.vector.precision):
+                raise NotCompiled("it gave other losses than the loop")
+            self._compiled = compiled
+            self.reason = f"{self._plain}; compiled: {compiled.chunk} at once, mode {mode!r}"
+        except Exception as error:
+            self._leave_compiled(error)
+        return self._compiled is not None
+
+    def _leave_compiled(self, error: Exception) -> None:
+        cause = getattr(error, "inner_exception", error)  # where dynamo wraps its backend's
+        self._compiled, self.reason = None, f"{self._plain}; not compiled: {_short(cause)}"
 
     def values(self, points: Tensor) -> Tensor:
         """Return losses (k,)."""
+        if self._compiled is not None and points.shape[0] >= self._compiled.fewest:
+            try:
+                return self._compiled.values(points)
+            except Exception as error:
+                self._leave_compiled(error)
         evaluator = self._batch if points.shape[0] >= self._fewest else self._loop
         if points.shape[0] <= evaluator.chunk or evaluator is self._loop:
             return evaluator.values(points)
@@ -126,6 +149,8 @@ class Planned:
         """Go on with these samples only; None: with all."""
         if isinstance(self._batch, Stacked):
             self._batch.take(rows)
+        if self._compiled is not None:
+            self._compiled.take()
 
 
 _T = TypeVar("_T")
@@ -186,8 +211,7 @@ def make_plan(bench: Bench, start: np.ndarray[Any, Any], wanted: Plan) -> Planne
     ValueError
         ``wanted`` is ``"stack"`` or ``"vmap"``, and it cannot be; or the loss is NaN.
     """
-    near = start + 0.01 * np.random.default_rng(0).standard_normal(start.shape)
-    points = torch.from_numpy(np.stack([start, near]))
+    points = _near(start, 2)
     loop, reason, slow = Loop(bench), "asked for", False
     values = _first_values(bench, loop, points)
     gradients, why_not = _first_gradients(bench, loop, points)
@@ -205,6 +229,12 @@ def make_plan(bench: Bench, start: np.ndarray[Any, Any], wanted: Plan) -> Planne
     return Planned(loop, batch, _Why(reason, slow, gradients is not None))
 
 
+def _near(start: np.ndarray[Any, Any], count: int) -> Tensor:
+    """Return so many candidates: the start, and others near it."""
+    steps = 0.01 * np.random.default_rng(0).standard_normal((count - 1, len(start)))
+    return torch.from_numpy(np.vstack([start, start + steps]))
+
+
 class _Trial(NamedTuple):
     """Two candidates, and what the loop made of them."""
 
@@ -215,12 +245,19 @@ class _Trial(NamedTuple):
 
     def agrees(self, batch: Stacked | Vmapped) -> bool:
         """Whether a faster way comes to the same."""
-        precision = self.bench.vector.precision
+        lower = getattr(self.bench.closure, "autocast", None)
+        precision = lower or self.bench.vector.precision
         if not _agree(batch.values(self.points), self.values, precision):
             return False
         if self.gradients is None:
             return True
-        return _agree(batch.gradients(self.points)[1], self.gradients, precision)
+        gradients = batch.gradients(self.points)[1]
+        rows = zip(torch.split(gradients, 1), torch.split(self.gradients, 1), strict=True)
+        if any(_agree(got, expected, precision) for got, expected in rows):
+            return True
+        # At a kink, as of ReLU and pooling, rounding decides which of two derivatives is taken.
+        parts = list(self.bench.vector.slices.values())
+        return all(_nearly(gradients[:, part], self.gradients[:, part]) for part in parts)
 
 
 def _first_values(bench: Bench, loop: Loop, points: Tensor) -> Tensor:
@@ -325,6 +362,12 @@ def _agree(got: Tensor, expected: Tensor, precision: torch.dtype) -> bool:
         close = np.abs(a - b) <= tolerance * (scale + tolerance)
     same = (a == b) | (np.isnan(a) & np.isnan(b))
     return bool((close | same).all())
+
+
+def _nearly(got: Tensor, expected: Tensor) -> bool:
+    """Whether the rows of two tensors differ by a hundredth of their length at most."""
+    apart = torch.linalg.vector_norm(got.cpu().double() - expected.cpu().double(), dim=1)
+    return bool((apart <= 0.01 * torch.linalg.vector_norm(expected.cpu().double(), dim=1)).all())
 
 
 class _Allocations(TorchFunctionMode):

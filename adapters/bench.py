@@ -67,10 +67,10 @@ class Bench:
             if 0 not in buffer.stride()  # expanded: cannot be written at all
         ]
         self._plain = _are_plain(self.weights, model)
-        self._look()
+        self._arrange()
 
-    def _look(self) -> None:
-        """Note what each name in the modules refers to."""
+    def _arrange(self) -> None:
+        """Note what each name in the modules refers to, and give the weights their places."""
         self._found = [
             (type(module).__name__, present, dict(present))
             for module in self.modules.modules()
@@ -92,7 +92,7 @@ class Bench:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._look()
+        self._arrange()
 
     def loss(self) -> Any:
         """Return what the closure returns under the weights now in the model."""
@@ -122,8 +122,8 @@ class Bench:
         elif self._memory.dtype == row.dtype:
             self._memory[...] = row
         else:
-            # A weight too large for its precision is infinite there; that is no news.
-            with np.errstate(over="ignore"):
+            # A weight too large for its precision is infinite there, one too small zero.
+            with np.errstate(over="ignore", under="ignore"):
                 self._memory[...] = row
 
     def look(self, points: Tensor) -> None:
@@ -160,7 +160,8 @@ class Bench:
         if self._buffers:
             with torch.no_grad():
                 for _, buffer, pristine in self._buffers:
-                    buffer.copy_(pristine)
+                    if not torch.equal(buffer, pristine):  # else autograd may hold it
+                        buffer.copy_(pristine)
 
 
 def _are_plain(weights: list[nn.Parameter], model: nn.Module) -> bool:
@@ -178,7 +179,7 @@ def _are_plain(weights: list[nn.Parameter], model: nn.Module) -> bool:
 
 def _joined(vector: ParameterVector, weights: list[nn.Parameter]) -> NDArray[Any]:
     """Place the parameters side by side in one array: one copy then writes them all."""
-    memory = torch.empty(vector.n, dtype=weights[0].dtype)
+    memory = torch.empty(vector.n, dtype=weights[0].dtype, device="cpu")
     for weight, where in zip(weights, vector.slices.values(), strict=True):
         memory[where] = weight.detach().flatten()
         weight.data = memory[where].view(weight.shape)

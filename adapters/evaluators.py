@@ -56,8 +56,8 @@ class Loop:
     def gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return losses (k,) and gradients (k, n), zero where a loss is constant."""
         bench, rows = self._bench, points.cpu().numpy()
-        values = torch.empty(len(rows), dtype=torch.float64)
-        gradients = torch.zeros(rows.shape, dtype=torch.float64)
+        values = torch.empty(len(rows), dtype=torch.float64, device="cpu")
+        gradients = torch.zeros(rows.shape, dtype=torch.float64, device="cpu")
         with torch.enable_grad():
             for i, row in enumerate(rows):
                 bench.write(row)

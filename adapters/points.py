@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 
-def as_batch(points: Any, n: int, *, finite: bool) -> Tensor:
+def as_batch(points: Any, n: int) -> Tensor:
     """Return points (n,) or (k, n) as a tensor (k, n), by itself or sharing their memory.
 
     Parameters
@@ -18,8 +18,6 @@ def as_batch(points: Any, n: int, *, finite: bool) -> Tensor:
         A tensor, an array, or what makes one.
     n
         The number of variables.
-    finite
-        Whether to look for NaN and infinities.
 
     Raises
     ------
@@ -34,16 +32,13 @@ def as_batch(points: Any, n: int, *, finite: bool) -> Tensor:
             raise TypeError(f"points must hold real numbers, not {batch.dtype}")
         if batch.dtype not in (torch.float64, torch.float32):
             batch = batch.to(torch.float32 if batch.dtype.is_floating_point else torch.float64)
-        good = not finite or are_finite(batch)
     else:
-        array = _plain(points)
-        good = not finite or are_finite(array)
-        batch = torch.from_numpy(array)
+        batch = torch.from_numpy(_plain(points))
     if batch.dim() not in (1, 2) or batch.shape[-1] != n:
         raise ValueError(
             f"points have shape {tuple(batch.shape)}; expected ({n},) or (k, {n}), as n = {n}"
         )
-    if not good:
+    if not _are_finite(batch):
         where = (~batch.isfinite()).nonzero()[0].tolist()
         raise ValueError(f"points must be finite; points{where} is {batch[tuple(where)].item()}")
     return batch if batch.dim() == 2 else batch[None]
@@ -53,7 +48,7 @@ def _plain(points: Any) -> NDArray[Any]:
     """Return an array that torch can share: the same one, where it is such."""
     array = points if type(points) is np.ndarray else np.asarray(points)
     kind = array.dtype.char
-    if kind not in "df":
+    if kind not in "df" or not array.dtype.isnative:
         if array.dtype.kind not in "fiub":
             raise TypeError(f"points must hold real numbers, not {array.dtype}")
         return np.array(array, dtype=np.float64, order="C")
@@ -85,12 +80,6 @@ def as_given(results: Tensor, points: Any) -> Any:
     return array[0] if array.ndim > 1 else float(array[0])
 
 
-def are_finite(values: Any) -> bool:
-    """Whether all values, a float, an array or a tensor, are finite."""
-    if isinstance(values, float):
-        return math.isfinite(values)
-    if values.ndim == 1 and values.shape[0] <= 64:  # plain numbers are faster there
-        return all(map(math.isfinite, values.tolist()))
-    if isinstance(values, Tensor):
-        return bool(torch.isfinite(values).all())
-    return bool(np.isfinite(values).all())
+def _are_finite(batch: Tensor) -> bool:
+    """Whether all numbers are finite: surely so where their sum is."""
+    return math.isfinite(batch.sum().item()) or bool(batch.isfinite().all())

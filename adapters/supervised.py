@@ -32,16 +32,17 @@ class Supervised(nn.Module):
         self.loss = loss
         self.inputs, self.targets = inputs, targets
         self.autocast = autocast
-        self.take(None)
+        self._now: list[Any] = [inputs, targets]
 
     def take(self, rows: Tensor | None) -> None:
         """Go on with these samples only; None: with all."""
-        whole = self.inputs, self.targets
-        self.taken = whole if rows is None else (take(self.inputs, rows), take(self.targets, rows))
+        whole = [self.inputs, self.targets]
+        # In place: attributes are put back after each pass, and this is to stay.
+        self._now[:] = whole if rows is None else [take(held, rows) for held in whole]
 
     def forward(self, model: nn.Module) -> Any:
         """Return the loss of the model on the samples taken."""
-        inputs, targets = self.taken
+        inputs, targets = self._now
         if self.autocast is None:
             return self.loss(model(inputs), targets)
         with self.lower(next(model.parameters()).device):

@@ -67,9 +67,9 @@ class Stacked:
             and isinstance(self._loss, CrossEntropy | SquaredError)
             and self._lower is None
         )
-        self.sure = not isinstance(self._loss, Each)
+        self.known = not isinstance(self._loss, Each)
         # Even a single candidate costs less than through the modules; not so with a strange loss.
-        self.fewest = 1 if self.sure else 2
+        self.fewest = 1 if self.known else 2
 
     def take(self, rows: Tensor | None) -> None:
         """Go on with these samples only; None: with all."""
@@ -114,6 +114,8 @@ class Stacked:
         rows = points.to(self._device, self._dtype, copy=True).requires_grad_()
         with torch.enable_grad():
             losses = self._loss(None, self._outputs(self._cut(rows)))
+            if not losses.requires_grad:  # as where a loss is flat for these candidates
+                return losses, torch.zeros_like(rows, requires_grad=False)
             (slopes,) = torch.autograd.grad(losses.sum(), rows)
         return losses.detach(), slopes
 
@@ -138,7 +140,9 @@ class _Small:
     def __init__(self, k: int, stack: Stacked) -> None:
         self.room = Room(stack._dtype, stack._device, fresh=True)
         shapes = stack._shapes
-        self._weights = [torch.empty((k, *shape), dtype=stack._dtype) for shape in shapes]
+        self._weights = [
+            torch.empty((k, *shape), dtype=stack._dtype, device="cpu") for shape in shapes
+        ]
         rows = [weight.numpy().reshape(k, -1) for weight in self._weights]
         self._places = list(zip(rows, stack._slices, strict=True))
 
@@ -148,8 +152,8 @@ class _Small:
         if given.dtype == self._places[0][0].dtype:
             self._fill(given)
         else:
-            # A weight too large for float32 is infinite there; that is no news.
-            with np.errstate(over="ignore"):
+            # A weight too large for float32 is infinite there, one too small zero.
+            with np.errstate(over="ignore", under="ignore"):
                 self._fill(given)
         return self._weights
 

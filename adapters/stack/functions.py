@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from adapters.stack import across, images
-from adapters.stack.shapes import aligned, first_product, product, shifted
+from adapters.stack.shapes import added, aligned, first_product, product, shifted
 from adapters.stack.trace import Maker, Room, Slot, Trace, Unfit, view
 
 
@@ -32,7 +32,9 @@ def linear(trace: Trace, x: Slot, weight: Slot, bias: Slot | None = None) -> Slo
     else:
         shared = trace.constant(x.like.squeeze(0), samples=True)
         made = trace.emit(first_product, shared, weight, across=across.first_product)
-    return made if bias is None else trace.emit(shifted, made, bias, across=across.shifted)
+    if bias is None:
+        return made
+    return trace.emit(added if made.constant else shifted, made, bias, across=across.shifted)
 
 
 def _product_at_places(room: Room | None, h: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
@@ -41,10 +43,10 @@ def _product_at_places(room: Room | None, h: Tensor, w: Tensor, b: Tensor | None
     return out if b is None else out + aligned(b, out)
 
 
-def flatten(trace: Trace, x: Slot, start: int = 0, end: int = -1) -> Slot:
+def flatten(trace: Trace, x: Slot, start_dim: int = 0, end_dim: int = -1) -> Slot:
     """Add a flattening of all features."""
     last = x.like.dim() - 2  # of the plain tensor, whose first axis is the samples
-    if not x.samples or start % (last + 1) != 1 or end % (last + 1) != last:
+    if not x.samples or start_dim % (last + 1) != 1 or end_dim % (last + 1) != last:
         raise Unfit("it flattens other axes than the features")
     return x if last == 1 else trace.emit(_flat, x, view=True)
 
@@ -67,10 +69,19 @@ def _view(trace: Trace, x: Slot, *shape: Any) -> Slot:
     return flatten(trace, x, 1)
 
 
+class Samples(int):
+    """How many samples there are now: minibatches have others, so nothing is computed with it."""
+
+
+def _refuse_samples(*arguments: Any) -> None:
+    if any(isinstance(argument, Samples) for argument in arguments):
+        raise Unfit("it computes with the number of samples")
+
+
 def _size(trace: Trace, x: Slot, axis: int | None = None) -> Any:
     if not x.samples:
         raise Unfit("it reads the shape of a weight")
-    plain = torch.Size([x.like.shape[-1], *x.like.shape[1:-1]])
+    plain = (Samples(x.like.shape[-1]), *x.like.shape[1:-1])
     return plain if axis is None else plain[axis]
 
 
@@ -117,7 +128,8 @@ def elementwise(plain: Callable[..., Any], in_place: Callable[..., Any] | None =
     def make(trace: Trace, x: Any, *rest: Any, inplace: bool = False, **settings: Any) -> Slot:
         if not isinstance(x, Slot) or any(isinstance(r, Slot) for r in (*rest, *settings.values())):
             raise Unfit(f"it has a {getattr(plain, '__name__', 'function')} of several tensors")
-        if inplace and not x.free:
+        _refuse_samples(*rest, *settings.values())
+        if inplace and not x.alone:
             raise Unfit("it overwrites what is read again")
         over = in_place if in_place is not None and x.free else plain
         once: Callable[..., Any] = plain
@@ -150,9 +162,12 @@ def _overwriting(plain: Callable[..., Any], over: Callable[..., Any] | None = No
 def arithmetic(function: Callable[..., Any], overwrites: bool = False) -> Maker:
     """Return what adds an operator between activations, weights and numbers."""
 
-    def make(trace: Trace, a: Any, b: Any) -> Slot:
+    def make(trace: Trace, a: Any, b: Any) -> Any:
         slots = [x for x in (a, b) if isinstance(x, Slot)]
-        if overwrites and not (isinstance(a, Slot) and a.free):
+        _refuse_samples(a, b)
+        if not slots:
+            return function(a, b)
+        if overwrites and not (isinstance(a, Slot) and a.alone):
             raise Unfit("it overwrites what is read again")
         if len(slots) == 1:
             if slots[0] is a:

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from adapters.stack.shapes import first_product, product, shifted
+from adapters.stack.shapes import added, first_product, product, shifted
 from adapters.stack.trace import Room, Slot, Trace, Unfit, view
 from adapters.stack.windows import HEIGHT, WIDTH, Window, Windows, gathered, largest, summed
 
@@ -55,7 +55,9 @@ def convolve(
         made = trace.emit(_first_multiplied, shared, weight)
     else:
         made = trace.emit(_multiplied, seen, weight)
-    return made if bias is None else trace.emit(shifted, made, bias, monotone=True)
+    if bias is None:
+        return made
+    return trace.emit(added if made.constant else shifted, made, bias, monotone=True)
 
 
 def _gathered(windows: Windows, room: Room | None, h: Tensor) -> Tensor:

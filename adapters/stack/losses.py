@@ -108,7 +108,7 @@ class CrossEntropy(Loss):
         """Return what each sample counts: minus one part of them all."""
         samples = self._rows.shape[0]
         if self._kept is None or self._kept.dtype != outputs.dtype:
-            self._kept = torch.full((samples,), -1 / samples, out=outputs.new_empty(samples))
+            self._kept = outputs.new_full((samples,), -1 / samples)
         return self._kept
 
     def across(self, room: Room | None, outputs: Tensor) -> Tensor:
@@ -163,7 +163,9 @@ class Each:
             with self._bench.attempt():
                 losses = [self._value(output, graph=room is None) for output in each]
         if any(isinstance(loss, Tensor) for loss in losses):
-            return torch.stack([torch.as_tensor(loss) for loss in losses])
+            # In double precision, as plain numbers are.
+            exact = torch.float32 if outputs.device.type == "mps" else torch.float64
+            return torch.stack([torch.as_tensor(one).to(outputs.device, exact) for one in losses])
         return torch.from_numpy(np.array(losses, dtype=np.float64))
 
     def _value(self, output: Tensor, graph: bool) -> Tensor | float:
@@ -194,15 +196,17 @@ def read_loss(bench: Bench, loss: Any, targets: Any, outputs: Tensor) -> Loss | 
     """
     if isinstance(loss, nn.Module):
         check_plain(loss)
-    make = _FUNCTIONS.get(loss) if callable(loss) and not isinstance(loss, nn.Module) else None
-    if make is not None:
-        loss = make()
+    known = [make for function, make in _FUNCTIONS.items() if function is loss]
+    if known:
+        loss = known[0]()
     if not isinstance(targets, Tensor) or targets.requires_grad or not targets.dim():
+        return Each(bench, loss, targets)
+    if targets.is_floating_point() and targets.dtype != outputs.dtype:
         return Each(bench, loss, targets)
     read = _MODULES.get(type(loss))
     plain = (outputs.shape[-1], *outputs.shape[1:-1])
-    known = None if read is None else read(loss, targets, plain)
-    return Each(bench, loss, targets) if known is None else known
+    found = None if read is None else read(loss, targets, plain)
+    return Each(bench, loss, targets) if found is None else found
 
 
 def _read_cross_entropy(

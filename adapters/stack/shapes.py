@@ -33,6 +33,8 @@ def first_product(room: Room | None, h: Tensor, w: Tensor) -> Tensor:
 def product(room: Room | None, h: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
     """Return w (k, out, in) times h (k, in, columns), plus b (k, out)."""
     k, own = w.shape[0], h.shape[0]
+    if b is not None and b.shape[0] > max(k, own):
+        return added(room, product(room, h, w), b)
     if own < k:
         h = view(room, lambda h: h.expand(k, -1, -1), h)
     elif k < own:
@@ -45,6 +47,12 @@ def product(room: Room | None, h: Tensor, w: Tensor, b: Tensor | None = None) ->
 
 
 def shifted(room: Room | None, h: Tensor, b: Tensor) -> Tensor:
-    """Return h (k, out, ..., samples), plus b (k, out)."""
-    b = view(room, lambda b: b.view(*b.shape, *[1] * (h.dim() - 2)), b)
-    return h + b if room is None or h.shape[0] < b.shape[0] else h.add_(b)
+    """Return h (k, out, ..., samples), which may be overwritten, plus b (k, out)."""
+    if room is None or h.shape[0] < b.shape[0]:
+        return added(room, h, b)
+    return h.add_(view(room, lambda b: b.view(*b.shape, *[1] * (h.dim() - 2)), b))
+
+
+def added(room: Room | None, h: Tensor, b: Tensor) -> Tensor:
+    """Return h (k, out, ..., samples) plus b (k, out), in memory of its own."""
+    return h + view(room, lambda b: b.view(*b.shape, *[1] * (h.dim() - 2)), b)

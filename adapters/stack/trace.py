@@ -88,7 +88,7 @@ class Slot:
     constant
         Whether all candidates share it.
     own
-        Whether its memory was made by the pass.
+        Whether its memory was made by a step.
     readers
         How many steps read it.
     """
@@ -101,9 +101,14 @@ class Slot:
     readers: int = 1
 
     @property
+    def alone(self) -> bool:
+        """Whether the step that reads it is the only one that would see it overwritten."""
+        return self.own and self.readers == 1
+
+    @property
     def free(self) -> bool:
         """Whether the step that reads it may overwrite it."""
-        return self.own and self.readers == 1 and not self.constant
+        return self.alone and not self.constant
 
 
 class Step(NamedTuple):
@@ -175,9 +180,9 @@ class Trace:
         like = apply(None, *(slot.like for slot in inputs))
         samples = any(slot.samples for slot in inputs)
         constant = all(slot.constant for slot in inputs)
+        own = inputs[0].alone if view else True
         if constant and alone and like.nbytes <= FOLDED:
-            return self.constant(like, samples)
-        own = inputs[0].free if view else True
+            return self._add(Slot(len(self.slots), like, samples, True, own))
         slot = self._add(Slot(len(self.slots), like, samples, False, own))
         self.steps.append(Step(apply, tuple(s.index for s in inputs), slot.index, across, monotone))
         return slot

@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from adapters import ModelObjective
+
 RTOL = {torch.float64: 1e-12, torch.float32: 2e-5}
 
 
@@ -205,8 +207,13 @@ def scripted():
         return torch.jit.script(model), F.mse_loss, normal(6, 3), normal(6, 2)
 
 
+def normalised_unknown():
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.PReLU(), nn.Linear(4, 2))
+    return model, F.mse_loss, normal(8, 3), normal(8, 2)
+
+
 LOOPED = {
-    normalised_train: "running_mean",
+    normalised_unknown: "running_mean",
     gru: "gru",
     lstm: "lstm",
     reading: "item",
@@ -238,35 +245,84 @@ def assert_same(model, before):
     assert torch.equal(rng, after[3])
 
 
-def tutorial(model, loss, inputs, targets, points):
-    """Write each vector into the parameters, then forward, then `.item()`."""
-    values = []
+def by_hand(model, loss, inputs, targets, points, gradients=True):
+    """Losses (k,) and gradients (k, n) as a training loop has them, one candidate after another.
+
+    Whatever a candidate leaves behind in the model or the loss is put back before the next.
+    """
+    own, judge = copy.deepcopy((model, loss))
+    modules = [m for one in (own, judge) if isinstance(one, nn.Module) for m in one.modules()]
+    found = [dict(vars(module)) for module in modules]
+    buffers = [(b, b.clone()) for module in modules for b in module.buffers(recurse=False)]
+    free = [parameter for parameter in own.parameters() if parameter.requires_grad]
+    values, slopes = [], []
     for point in points:
-        fresh = copy.deepcopy(model)  # running statistics must not carry over
-        write(fresh, point)
-        with torch.no_grad():
-            values.append(loss(fresh(inputs), targets).item())
-    return np.array(values)
+        write(free, point)
+        with torch.set_grad_enabled(gradients):
+            value = judge(own(inputs), targets)
+        values.append(value.item() if isinstance(value, torch.Tensor) else float(value))
+        if gradients:
+            parts = torch.autograd.grad(value, free, materialize_grads=True)
+            slopes.append(torch.cat([part.reshape(-1).double() for part in parts]).numpy())
+        for module, state in zip(modules, found, strict=True):
+            for name in vars(module).keys() - state.keys():
+                delattr(module, name)
+            vars(module).update(state)
+        for buffer, before in buffers:
+            buffer.copy_(before)
+    return np.array(values), np.array(slopes)
 
 
-def write(model, point):
-    free = [p for p in model.parameters() if p.requires_grad]
+def tutorial(model, loss, inputs, targets, points):
+    """Losses (k,): write each vector into the parameters, then forward, then `.item()`."""
+    return by_hand(model, loss, inputs, targets, points, gradients=False)[0]
+
+
+def write(free, point):
     parts = np.split(point, np.cumsum([p.numel() for p in free])[:-1])
     with torch.no_grad():
         for parameter, part in zip(free, parts, strict=True):
             parameter.copy_(torch.tensor(part).reshape(parameter.shape))
 
 
-def by_hand(model, loss, inputs, targets, points):
-    """Gradients as a training loop has them."""
-    gradients = []
-    for point in points:
-        fresh = copy.deepcopy(model)
-        write(fresh, point)
-        free = [p for p in fresh.parameters() if p.requires_grad]
-        parts = torch.autograd.grad(loss(fresh(inputs), targets), free)
-        gradients.append(torch.cat([part.reshape(-1).double() for part in parts]).numpy())
-    return np.array(gradients)
+def regression(*layers, shape=(3,), rows=9, dtype=torch.float64):
+    """Layers on samples of a shape, and targets for what comes out."""
+    model = nn.Sequential(*layers).to(dtype)
+    inputs = normal(rows, *shape, dtype=dtype)
+    with torch.no_grad():
+        outputs = copy.deepcopy(model).eval()(inputs)
+    return model, F.mse_loss, inputs, normal(*outputs.shape, dtype=dtype)
+
+
+def assert_as_by_hand(setup, counts=(1, 2, 3, 7, 40, 300), **options):
+    """Hold a stack to the loop at these batch sizes: values of all, gradients of up to 40.
+
+    Of the larger batches a few candidates are looked at, the first and the last among them.
+    """
+    model = setup[0]
+    precision = next(model.parameters()).dtype
+    before = snapshot(model), [None if t is None else t.clone() for t in setup[2:]]
+    objective = ModelObjective(*setup, training=None, **options)
+    assert objective.batching.path == "stack", objective.batching.reason
+    spread = np.random.default_rng(0).standard_normal((max(counts), objective.n))
+    points = objective.x0 + 0.3 * spread
+    seen = np.array([i for i in range(max(counts)) if i < 7 or i % 13 == 0 or i + 1 in counts])
+    few = seen[seen < 40]
+    expected, slopes = by_hand(*setup, points[seen], gradients=False)[0], None
+    if objective.differentiable:
+        slopes = by_hand(*setup, points[few])[1]
+    for k in counts:
+        looked = seen[seen < k]
+        assert_close(objective(points[:k])[looked], expected[: len(looked)], precision)
+        if slopes is not None and k <= 40:
+            values, gradients = objective.value_and_gradient(points[:k])
+            assert_close(values[looked], expected[: len(looked)], precision)
+            assert_close(gradients[looked], slopes[: len(looked)], precision)
+    np.testing.assert_array_equal(points, objective.x0 + 0.3 * spread)
+    assert_same(model, before[0])
+    for held, old in zip(setup[2:], before[1], strict=True):
+        assert held is old is None or torch.equal(held, old)
+    return objective
 
 
 def around(objective, k):

@@ -1,6 +1,6 @@
 import copy
 import pickle
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -8,13 +8,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from adapters import ModelObjective
+from adapters import ModelObjective, SlowPathWarning
 from tests.adapters.cases import (
     Remembering,
     around,
-    article,
     assert_close,
     assert_same,
+    embedded,
     lstm,
     make,
     normal,
@@ -28,19 +28,20 @@ from tests.adapters.cases import (
 )
 
 
+@pytest.mark.parametrize("plan", ["stack", "loop"])
 @pytest.mark.parametrize("convert", [float, np.float32, np.asarray, lambda v: int(v * 1000)])
-def test_a_loss_that_is_a_number_but_no_tensor(convert):
+def test_a_loss_that_is_a_number_but_no_tensor(convert, plan):
     model, _, inputs, targets = make(perceptron)
 
     def loss(output, target):
         return convert(F.cross_entropy(output, target).numpy()[()])
 
-    objective = ModelObjective(model, loss, inputs, targets)
-    assert objective.path == "loop"
+    objective = ModelObjective(model, loss, inputs, targets, plan=plan)
+    assert objective.batching.path == plan
     assert objective.value_and_gradient is None
-    points = around(objective, 6)
+    points = around(objective, 12)
     expected = tutorial(model, F.cross_entropy, inputs, targets, points)
-    if convert is not float and convert is not np.float32 and convert is not np.asarray:
+    if convert not in (float, np.float32, np.asarray):
         expected = np.trunc(expected * 1000)
     np.testing.assert_allclose(objective(points), expected, rtol=1e-5)
 
@@ -60,7 +61,7 @@ def test_a_backward_pass_that_fails_means_no_gradients_and_says_why():
         model, lambda o, t: Stubborn.apply(F.cross_entropy(o, t)), inputs, targets
     )
     assert not objective.differentiable
-    assert "nobody wrote this" in objective.reason
+    assert "nobody wrote this" in objective.batching.reason
     assert np.isfinite(objective(around(objective, 3))).all()
 
 
@@ -78,8 +79,8 @@ def test_derivatives_by_something_else_are_none():
 def test_weights_that_the_loss_ignores_have_derivative_zero():
     model = nn.ModuleDict({"used": nn.Linear(2, 1), "idle": nn.Linear(2, 1)})
     objective = ModelObjective.from_function(model, lambda m: m["used"].weight.square().sum())
-    assert objective.path == "vmap"
-    for k in (1, 7):
+    assert objective.batching.path == "vmap"
+    for k in (1, 12):
         points = around(objective, k)
         values, gradients = objective.value_and_gradient(points)
         assert_close(values, (points[:, :2] ** 2).sum(1), torch.float32)
@@ -107,17 +108,15 @@ def test_what_is_no_loss_is_refused_at_once(loss, said, plan):
 
 
 def test_nan_and_infinite_losses_are_returned_as_they_are():
-    for case in (perceptron, weighted_loss, reading):
-        objective = ModelObjective(*make(case))
-        points = around(objective, 6)
+    for case in (perceptron, weighted_loss, embedded, reading):
+        objective = ModelObjective(*make(case), plan="loop" if case is reading else "auto")
+        points = around(objective, 12)
         points[1] = 1e39  # infinite in float32
-        points[3] = np.nan
         values = objective(points)
         assert not np.isfinite(values[1])
-        assert np.isnan(values[3])
-        assert np.isfinite(values[[0, 2, 4, 5]]).all()
+        assert np.isfinite(np.delete(values, 1)).all()
         gradients = objective.value_and_gradient(points)[1]
-        assert np.isfinite(gradients[[0, 2, 4, 5]]).all()
+        assert np.isfinite(np.delete(gradients, 1, axis=0)).all()
 
 
 INPUTS, TARGETS = normal(6, 3), normal(6, 2)
@@ -133,12 +132,12 @@ def test_a_closure_sees_the_candidates_weights():
     model = nn.Linear(3, 2)
     before = snapshot(model)
     objective = ModelObjective.from_function(model, penalised)
-    assert objective.path == "vmap", objective.reason
-    points = around(objective, 7)
+    assert objective.batching.path == "vmap", objective.batching.reason
+    points = around(objective, 12)
     expected, gradients = [], []
     for point in points:
         fresh = copy.deepcopy(model)
-        write(fresh, point)
+        write(list(fresh.parameters()), point)
         value = penalised(fresh)
         value.backward()
         expected.append(value.item())
@@ -156,11 +155,13 @@ def test_a_closure_may_do_what_vmap_cannot():
         return float(np.median(np.abs(predicted)))
 
     objective = ModelObjective.from_function(nn.Linear(3, 2), closure)
-    assert objective.path == "loop"
+    assert objective.batching.path == "loop"
     assert objective.value_and_gradient is None
-    assert len(set(objective(around(objective, 5)))) == 5
+    with pytest.warns(SlowPathWarning, match="one by one: .*vmap failed"):
+        assert len(set(objective(around(objective, 12)))) == 12
 
 
+@pytest.mark.filterwarnings("ignore::adapters.SlowPathWarning")
 def test_a_closure_may_differentiate_inside():
     def physics(model):
         x = torch.linspace(0, 1, 10).reshape(-1, 1).requires_grad_()
@@ -170,11 +171,11 @@ def test_a_closure_may_differentiate_inside():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(1, 4), nn.Tanh(), nn.Linear(4, 1))
     objective = ModelObjective.from_function(model, physics)
-    points = around(objective, 6)
+    points = around(objective, 12)
     expected = []
     for point in points:
         fresh = copy.deepcopy(model)
-        write(fresh, point)
+        write(list(fresh.parameters()), point)
         expected.append(physics(fresh).item())
     assert objective.differentiable
     assert_close(objective(points), np.array(expected), torch.float32)
@@ -187,7 +188,7 @@ def test_selected_weights_alone_are_free():
     same = ModelObjective(model, loss, inputs, targets, select=model[2])
     frozen_model = copy.deepcopy(model)
     frozen_model[0].requires_grad_(False)
-    points = around(objective, 7)
+    points = around(objective, 12)
     expected = tutorial(frozen_model, loss, inputs, targets, points)
     assert_close(objective(points), expected, torch.float32)
     np.testing.assert_array_equal(same(points), objective(points))
@@ -210,44 +211,50 @@ def test_inputs_may_be_nested():
         def forward(self, both):
             return self.layer(both["a"] + both["b"][0])
 
-    inputs = {"a": normal(5, 3), "b": [normal(5, 3)]}
-    objective = ModelObjective(Pair(), F.mse_loss, inputs, normal(5, 2), device="cpu")
-    assert objective.path == "vmap"
+    inputs = {"a": normal(5, 3), "b": [normal(5, 3).numpy()]}
+    setup = Pair(), F.mse_loss, inputs, normal(5, 2)
+    objective = ModelObjective(*setup, device="cpu")
+    assert objective.batching.path == "vmap"
+    points = around(objective, 12)
+    as_tensors = {"a": inputs["a"], "b": [torch.from_numpy(inputs["b"][0])]}
+    expected = tutorial(setup[0], F.mse_loss, as_tensors, setup[3], points)
+    assert_close(objective(points), expected, torch.float32)
 
 
 @pytest.mark.parametrize(
-    "case", [perceptron, weighted_loss, normalised_train, lstm], ids=lambda c: c.__name__
+    "case", [perceptron, weighted_loss, embedded, normalised_train, lstm], ids=lambda c: c.__name__
 )
+@pytest.mark.filterwarnings("ignore::adapters.SlowPathWarning")
 def test_copies_and_pickles_give_equal_values(case):
     setup = make(case)
-    objective = ModelObjective(*setup)
-    points = around(objective, 6)
+    objective = ModelObjective(*setup, training=None)
+    points = around(objective, 12)
     expected = objective(points)
     gradients = objective.value_and_gradient(points)[1]
     for other in (copy.deepcopy(objective), pickle.loads(pickle.dumps(objective))):
         for _ in range(2):
             np.testing.assert_array_equal(other(points), expected)
         np.testing.assert_array_equal(other.value_and_gradient(points)[1], gradients)
-        assert other.reason == objective.reason
+        assert other.batching[:2] == objective.batching[:2]
         applied = other.apply(points[0])
         assert applied is not setup[0]
         np.testing.assert_array_equal(objective(points), expected)
 
 
-def test_a_model_that_keeps_activations_can_still_be_copied():
+@pytest.mark.parametrize("plan", ["stack", "loop"])
+def test_a_model_that_keeps_activations_can_still_be_copied(plan):
     setup = Remembering(), F.mse_loss, normal(6, 3), normal(6, 2)
-    objective = ModelObjective(*setup)
-    assert objective.path == "loop"
-    assert "Remembering.last" in objective.reason
-    points = around(objective, 6)
+    objective = ModelObjective(*setup, plan=plan)
+    points = around(objective, 12)
     objective.value_and_gradient(points)
     np.testing.assert_array_equal(copy.deepcopy(objective)(points), objective(points))
+    assert setup[0].last is None
 
 
 def test_any_autograd_mode_of_the_caller_will_do():
-    for case in (perceptron, weighted_loss, lstm):
-        objective = ModelObjective(*make(case))
-        points = around(objective, 6)
+    for case in (perceptron, weighted_loss, embedded, lstm):
+        objective = ModelObjective(*make(case), plan="loop" if case is lstm else "auto")
+        points = around(objective, 12)
         expected = objective.value_and_gradient(points)
         for mode in (torch.no_grad, torch.inference_mode, torch.enable_grad):
             with mode():
@@ -257,14 +264,14 @@ def test_any_autograd_mode_of_the_caller_will_do():
             np.testing.assert_array_equal(gradients, expected[1])
 
 
-@pytest.mark.parametrize("case", [perceptron, weighted_loss], ids=lambda c: c.__name__)
+@pytest.mark.parametrize("case", [perceptron, embedded], ids=lambda c: c.__name__)
 def test_an_objective_made_in_inference_mode_works_outside(case):
     setup = make(case)
     expected = ModelObjective(*setup)
     with torch.inference_mode():
         objective = ModelObjective(*setup)
-    assert objective.reason == expected.reason
-    points = around(objective, 6)
+    assert objective.batching.reason == expected.batching.reason
+    points = around(objective, 12)
     np.testing.assert_array_equal(objective(points), expected(points))
     for ours, theirs in zip(
         objective.value_and_gradient(points), expected.value_and_gradient(points), strict=True
@@ -272,41 +279,30 @@ def test_an_objective_made_in_inference_mode_works_outside(case):
         np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("plan", ["vmap", "loop"])
-def test_the_callers_autocast_sees_every_candidate(plan):
-    model, loss, inputs, targets = make(perceptron)
-
-    def closure(model):
-        with torch.autocast("cpu"):
-            return loss(model(inputs), targets)
-
-    objective = ModelObjective(model, loss, inputs, targets, plan=plan)
-    inside = ModelObjective.from_function(model, closure, plan="loop")
-    points = around(objective, 6)
+@pytest.mark.parametrize("plan", ["stack", "vmap", "loop"])
+def test_the_callers_autocast_does_not_matter(plan):
+    objective = ModelObjective(*make(perceptron), plan=plan)
+    points = around(objective, 12)
+    values, gradients = objective.value_and_gradient(points)
     with torch.autocast("cpu"):
-        values, gradients = objective.value_and_gradient(points)
-        np.testing.assert_allclose(objective(points), values, rtol=0.01)
-    expected_values, expected = inside.value_and_gradient(points)
-    np.testing.assert_allclose(values, expected_values, rtol=0.01)
-    np.testing.assert_allclose(gradients, expected, atol=0.02 * np.abs(expected).max())
+        made_inside = ModelObjective(*make(perceptron), plan=plan)
+        for other in (objective, made_inside):
+            np.testing.assert_array_equal(other(points), objective(points))
+            again = other.value_and_gradient(points)
+            np.testing.assert_array_equal(again[0], values)
+            np.testing.assert_array_equal(again[1], gradients)
 
 
-def test_threads_take_turns():
-    objective = ModelObjective(*make(lstm))
+@pytest.mark.parametrize("case", [perceptron, embedded, lstm], ids=lambda c: c.__name__)
+def test_threads_take_turns(case):
+    objective = ModelObjective(*make(case), plan="loop" if case is lstm else "auto")
     points = around(objective, 40)
-    expected = objective(points)
-    results = {}
-
-    def work(part):
-        results[part] = objective(points[part::4])
-
-    threads = [threading.Thread(target=work, args=(part,)) for part in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for part in range(4):
-        np.testing.assert_array_equal(results[part], expected[part::4])
+    expected = [objective(points[part::4]) for part in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5):
+            results = list(pool.map(objective, [points[part::4] for part in range(4)]))
+            for values, one in zip(results, expected, strict=True):
+                np.testing.assert_array_equal(values, one)
 
 
 def test_the_thread_count_stays():
@@ -330,16 +326,6 @@ def test_bad_arguments_are_named(change, error, said):
     arguments = {"model": model, "loss": loss, "inputs": inputs, "targets": targets} | change
     with pytest.raises(error, match=said):
         ModelObjective(**arguments)
-
-
-def test_bad_points_are_named():
-    objective = ModelObjective(*make(article))
-    for bad in (np.zeros(9), np.zeros((2, 11)), np.zeros((1, 2, 10)), 3.0):
-        for method in (objective, objective.value_and_gradient):
-            with pytest.raises(ValueError, match=r"points has shape.*\(k, 10\)"):
-                method(bad)
-    with pytest.raises(TypeError, match="points must hold real numbers"):
-        objective(np.zeros((2, 10), dtype=complex))
 
 
 def test_a_model_that_is_not_finite_is_refused():

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from adapters import ModelObjective
+from adapters import ModelObjective, SlowPathWarning
 from tests.adapters.cases import (
     BATCHED,
     LOOPED,
@@ -16,12 +16,15 @@ from tests.adapters.cases import (
     by_hand,
     classes,
     convolution,
+    embedded,
     make,
+    mixed,
     normal,
     normalised_eval,
     normalised_train,
     perceptron,
     precision,
+    reading,
     snapshot,
     tutorial,
 )
@@ -33,9 +36,9 @@ def test_values_and_gradients_are_those_of_a_hand_written_loop(case, plan):
     setup = make(case)
     before = snapshot(setup[0])
     objective = ModelObjective(*setup, plan=plan)
-    assert objective.path == plan
+    assert objective.batching.path == plan
     assert objective.differentiable
-    for k in (1, 2, 7, 100):
+    for k in (1, 2, 12, 100):
         points = around(objective, k)
         given = points.copy()
         values = objective(points)
@@ -47,7 +50,7 @@ def test_values_and_gradients_are_those_of_a_hand_written_loop(case, plan):
             assert gradients.shape == (k, objective.n)
             assert gradients.dtype == np.float64
             assert_close(again, values, precision(case))
-            assert_close(gradients, by_hand(*setup, points), precision(case))
+            assert_close(gradients, by_hand(*setup, points)[1], precision(case))
         np.testing.assert_array_equal(points, given)
     assert_same(setup[0], before)
 
@@ -55,27 +58,50 @@ def test_values_and_gradients_are_those_of_a_hand_written_loop(case, plan):
 @pytest.mark.parametrize("case", BATCHED, ids=lambda case: case.__name__)
 def test_small_models_go_in_one_pass(case):
     objective = ModelObjective(*make(case))
-    stack = case.__name__ in {"article", "perceptron", "frozen"}
-    assert objective.path == ("stack" if stack else "vmap"), objective.reason
+    vmapped = case in (embedded, mixed)
+    assert objective.batching.path == ("vmap" if vmapped else "stack"), objective.batching.reason
+    assert f"by {objective.batching.path}, {objective.batching.chunk} at" in str(objective.batching)
 
 
 @pytest.mark.parametrize("case", LOOPED, ids=lambda case: case.__name__)
 def test_what_cannot_be_batched_is_looped_with_the_reason(case):
     setup = make(case)
     before = snapshot(setup[0])
-    objective = ModelObjective(*setup)
-    assert objective.path == "loop"
-    assert LOOPED[case] in objective.reason
-    for k in (1, 2, 7):
+    objective = ModelObjective(*setup, training=None)
+    assert objective.batching.path == "loop"
+    assert LOOPED[case] in objective.batching.reason
+    assert str(objective.batching) == f"one by one: {objective.batching.reason}"
+    assert objective(objective.x0) == tutorial(*setup, objective.x0[None])  # no cause to warn
+    with pytest.warns(SlowPathWarning, match=LOOPED[case]):
+        objective(around(objective, 2))
+    for k in (1, 2, 7):  # and that once
         points = around(objective, k)
-        assert_close(objective(points), tutorial(*setup, points), torch.float32)
+        expected, slopes = by_hand(*setup, points)
+        assert_close(objective(points), expected, torch.float32)
         values, gradients = objective.value_and_gradient(points)
-        assert_close(values, objective(points), torch.float32)
-        assert_close(gradients, by_hand(*setup, points), torch.float32)
+        assert_close(values, expected, torch.float32)
+        assert_close(gradients, slopes, torch.float32)
     assert_same(setup[0], before)
     with pytest.raises(ValueError, match=r"plan='vmap' is not possible: .*; use plan='auto'"):
-        ModelObjective(*setup, plan="vmap")
+        ModelObjective(*setup, training=None, plan="vmap")
     assert_same(setup[0], before)
+
+
+@pytest.mark.parametrize("what", ["__call__", "value_and_gradient"])
+def test_the_warning_points_at_the_caller(what):
+    objective = ModelObjective(*make(reading))
+    with pytest.warns(SlowPathWarning, match="plan='loop' says that this is meant") as caught:
+        getattr(objective, what)(around(objective, 3))
+    assert caught[0].filename == __file__
+
+
+def test_a_loop_that_is_meant_or_is_no_slower_does_not_warn():
+    looped = ModelObjective(*make(reading), plan="loop")
+    assert looped.batching.reason == "asked for"
+    looped(around(looped, 3))
+    large = ModelObjective(*large_pass())
+    assert large.batching.path == "loop"
+    large(around(large, 2))
 
 
 def test_the_articles_loss():
@@ -123,7 +149,7 @@ def test_the_protocol():
     assert type(value) is float
     assert gradient.shape == (67,)
     assert value == pytest.approx(objective(objective.x0), rel=1e-6)
-    assert objective.path in repr(objective)
+    assert objective.batching.path in repr(objective)
     assert "67" in repr(objective)
 
 
@@ -142,7 +168,7 @@ def test_apply_writes_into_the_users_model():
 def test_later_changes_of_the_users_model_do_not_change_the_objective():
     model, *rest = make(normalised_eval)
     objective = ModelObjective(model, *rest)
-    points = around(objective, 7)
+    points = around(objective, 12)
     expected = objective(points)
     model.train()
     model(normal(30, 3) + 5.0)
@@ -157,9 +183,10 @@ def test_empty_batches():
     assert gradients.shape == (0, 10)
 
 
-def test_large_batches_come_in_chunks():
-    objective = ModelObjective(*make(convolution))
-    chunk = objective._plan.batch.chunk
+@pytest.mark.parametrize("plan", ["stack", "vmap"])
+def test_large_batches_come_in_chunks(plan):
+    objective = ModelObjective(*make(convolution), plan=plan)
+    chunk = objective.batching.chunk
     points = around(objective, 2 * chunk + 1)
     loop = ModelObjective(*make(convolution), plan="loop")
     assert_close(objective(points), loop(points), torch.float32)
@@ -170,14 +197,18 @@ def test_large_batches_come_in_chunks():
     )
 
 
+def large_pass():
+    model = nn.Sequential(nn.Linear(64, 64), nn.PReLU(), nn.Linear(64, 10))
+    return model, F.cross_entropy, normal(2000, 64), classes(2000, 10)
+
+
 def test_large_passes_are_looped_on_a_processor():
-    model = nn.Sequential(nn.Linear(64, 64), nn.Softsign(), nn.Linear(64, 10))
-    setup = model, F.cross_entropy, normal(2000, 64), classes(2000, 10)
+    setup = large_pass()
     objective = ModelObjective(*setup)
-    assert objective.path == "loop"
-    assert "MiB" in objective.reason
+    assert objective.batching.path == "loop"
+    assert "MiB" in objective.batching.reason
     forced = ModelObjective(*setup, plan="vmap")
-    points = around(objective, 6)
+    points = around(objective, 12)
     assert_close(forced(points), objective(points), torch.float32)
 
 
@@ -190,13 +221,13 @@ def counted(case):
         calls.append(1)
         return loss(output, target)
 
-    return ModelObjective(model, counting, inputs, targets), calls
+    return ModelObjective(model, counting, inputs, targets, plan="vmap"), calls
 
 
 def test_small_batches_go_one_by_one_and_chunks_in_one_pass_each():
     objective, calls = counted(perceptron)
-    chunk = objective._plan.batch.chunk
-    for k, passes in ((1, 1), (4, 4), (5, 1), (chunk, 1), (2 * chunk + 1, 3)):
+    chunk = objective.batching.chunk
+    for k, passes in ((1, 1), (9, 9), (10, 1), (chunk, 1), (2 * chunk + 1, 3)):
         for method in (objective, objective.value_and_gradient):
             calls.clear()
             method(around(objective, k))
@@ -205,17 +236,18 @@ def test_small_batches_go_one_by_one_and_chunks_in_one_pass_each():
 
 def test_a_loss_of_one_element_is_a_number():
     model, _, inputs, targets = make(perceptron)
-    for plan in ("vmap", "loop"):
+    for plan in ("stack", "vmap", "loop"):
         objective = ModelObjective(
             model, lambda o, t: F.cross_entropy(o, t).reshape(1, 1), inputs, targets, plan=plan
         )
-        points = around(objective, 6)
+        points = around(objective, 12)
         expected = tutorial(model, F.cross_entropy, inputs, targets, points)
         assert_close(objective(points), expected, torch.float32)
-        assert objective.value_and_gradient(points)[1].shape == (6, objective.n)
+        assert objective.value_and_gradient(points)[1].shape == (12, objective.n)
 
 
-def test_a_loss_that_comes_out_otherwise_under_vmap_is_looped():
+@pytest.mark.filterwarnings("ignore::adapters.SlowPathWarning")
+def test_a_loss_that_changes_from_call_to_call_is_looped():
     calls = []
 
     def loss(output, target):
@@ -224,10 +256,12 @@ def test_a_loss_that_comes_out_otherwise_under_vmap_is_looped():
 
     model, _, inputs, targets = make(perceptron)
     objective = ModelObjective(model, loss, inputs, targets)
-    assert objective.path == "loop"
-    assert "other losses" in objective.reason
+    assert objective.batching.path == "loop"
+    assert objective.batching.reason.count("other losses") == 2
+    assert len(set(objective(np.tile(objective.x0, (5, 1))))) == 5
 
 
+@pytest.mark.filterwarnings("ignore::adapters.SlowPathWarning")
 def test_attributes_made_in_a_pass_are_gone_after_it():
     class Caching(nn.Module):
         def __init__(self):
@@ -240,46 +274,24 @@ def test_attributes_made_in_a_pass_are_gone_after_it():
             return self.cache
 
     setup = Caching(), F.mse_loss, normal(6, 3), normal(6, 2)
-    objective = ModelObjective(*setup)
-    assert objective.path == "loop"
-    assert not objective.differentiable
-    points = around(objective, 6)
-    assert_close(objective(points), tutorial(*setup, points), torch.float32)
-    assert not hasattr(setup[0], "cache")
+    for plan in ("auto", "loop"):
+        objective = ModelObjective(*setup, plan=plan)
+        assert not objective.differentiable
+        points = around(objective, 12)
+        assert_close(objective(points), tutorial(*setup, points), torch.float32)
+        assert not hasattr(setup[0], "cache")
 
 
 @pytest.mark.parametrize("buffer", [True, False])
+@pytest.mark.filterwarnings("ignore::adapters.SlowPathWarning")
 def test_counters_start_afresh_for_every_candidate(buffer):
     setup = Counting(buffer), F.mse_loss, normal(6, 3), normal(6, 2)
-    objective = ModelObjective(*setup)
-    assert objective.path == "loop"
-    assert "total" in objective.reason or "passes" in objective.reason
-    points = around(objective, 3)
-    np.testing.assert_array_equal(objective(points), objective(points))
-    assert_close(objective(points), tutorial(*setup, points), torch.float32)
-    assert setup[0].passes == 0
-
-
-def test_dropout_is_looped_with_the_same_draw_for_all():
-    torch.manual_seed(3)
-    model = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.5), nn.Linear(8, 2))
-    setup = model, F.mse_loss, normal(6, 3), normal(6, 2)
-    before = snapshot(model)
-    objective = ModelObjective(*setup)
-    assert objective.path == "loop"
-    assert "random" in objective.reason
-    points = around(objective, 4)
-    values = objective(points)
-    np.testing.assert_array_equal(values, [objective(point) for point in points])
-    assert_same(model, before)
-    torch.set_rng_state(before[3])
-    assert values[0] == tutorial(*setup, points[:1])[0]
-    gradients = objective.value_and_gradient(points)[1]
-    for point, gradient in zip(points, gradients, strict=True):
-        torch.set_rng_state(before[3])
-        np.testing.assert_array_equal(gradient, by_hand(*setup, point[None])[0])
-    model.eval()
-    assert ModelObjective(*setup).path == "stack"
+    for plan in ("auto", "loop"):
+        objective = ModelObjective(*setup, plan=plan)
+        points = around(objective, 12)
+        np.testing.assert_array_equal(objective(points), objective(points))
+        assert_close(objective(points), tutorial(*setup, points), torch.float32)
+        assert setup[0].passes == 0
 
 
 def test_the_model_is_as_found_after_an_exception():
@@ -294,7 +306,7 @@ def test_the_model_is_as_found_after_an_exception():
         return F.mse_loss(output, target)
 
     before = snapshot(model)
-    objective = ModelObjective(model, loss, inputs, targets)
+    objective = ModelObjective(model, loss, inputs, targets, training=True, plan="loop")
     expected = objective(objective.x0)
     points = around(objective, 30)
     with pytest.raises(ZeroDivisionError, match="mine"):
@@ -306,7 +318,8 @@ def test_the_model_is_as_found_after_an_exception():
     assert objective(objective.x0) == expected
 
 
-def test_a_batched_exception_leaves_no_trace():
+@pytest.mark.parametrize("plan", ["stack", "vmap", "loop"])
+def test_an_exception_leaves_no_trace(plan):
     model, _, inputs, targets = make(perceptron)
     broken = []
 
@@ -315,8 +328,8 @@ def test_a_batched_exception_leaves_no_trace():
             raise ZeroDivisionError
         return F.cross_entropy(output, target)
 
-    objective = ModelObjective(model, loss, inputs, targets)
-    points = around(objective, 7)
+    objective = ModelObjective(model, loss, inputs, targets, plan=plan)
+    points = around(objective, 12)
     expected = objective(points)
     broken.append(1)
     with pytest.raises(ZeroDivisionError):
@@ -326,17 +339,18 @@ def test_a_batched_exception_leaves_no_trace():
     assert type(objective._bench.model[0].weight) is nn.Parameter
 
 
-def test_a_loss_without_derivatives():
+@pytest.mark.parametrize("plan", ["stack", "vmap", "loop"])
+def test_a_loss_without_derivatives(plan):
     model, _, inputs, targets = make(perceptron)
 
     def errors(output, target):
         return (output.argmax(1) != target).float().mean()
 
-    objective = ModelObjective(model, errors, inputs, targets)
-    assert objective.path == "vmap"
+    objective = ModelObjective(model, errors, inputs, targets, plan=plan)
+    assert objective.batching.path == plan
     assert not objective.differentiable
-    assert getattr(objective, "value_and_gradient", None) is None
-    assert "no gradients" in objective.reason
+    assert objective.value_and_gradient is None
+    assert "no gradients" in objective.batching.reason
     points = around(objective, 50)
     expected = tutorial(model, errors, inputs, targets, points)
     np.testing.assert_allclose(objective(points), expected, rtol=1e-6)
