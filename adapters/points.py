@@ -32,13 +32,18 @@ def as_batch(points: Any, n: int) -> Tensor:
             raise TypeError(f"points must hold real numbers, not {batch.dtype}")
         if batch.dtype not in (torch.float64, torch.float32):
             batch = batch.to(torch.float32 if batch.dtype.is_floating_point else torch.float64)
+        good = _are_finite(batch)
     else:
-        batch = torch.from_numpy(_plain(points))
+        array = _plain(points)
+        # Plain numbers are faster where there are few.
+        few = array.size <= 256 and math.isfinite(sum(array.ravel().tolist()))
+        batch = torch.from_numpy(array)
+        good = few or _are_finite(batch)
     if batch.dim() not in (1, 2) or batch.shape[-1] != n:
         raise ValueError(
             f"points have shape {tuple(batch.shape)}; expected ({n},) or (k, {n}), as n = {n}"
         )
-    if not _are_finite(batch):
+    if not good:
         where = (~batch.isfinite()).nonzero()[0].tolist()
         raise ValueError(f"points must be finite; points{where} is {batch[tuple(where)].item()}")
     return batch if batch.dim() == 2 else batch[None]

@@ -137,6 +137,7 @@ CALLED = {
     torch.flatten: [
         image(lambda m, h: torch.flatten(h, 1), 40),
         image(lambda m, h: torch.flatten(h, -3, -1), 40),
+        image(lambda m, h: torch.flatten(h, start_dim=1), 40),
     ],
     F.adaptive_avg_pool2d: [image(lambda m, h: F.adaptive_avg_pool2d(h, (5, 2)).flatten(1), 20)],
     F.avg_pool2d: [
