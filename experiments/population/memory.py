@@ -1,7 +1,7 @@
 """The scales: how much memory scoring a population needs beside the population itself.
 
-On a processor each measurement has a child process of its own: what it holds at the peak of its
-first call with the whole population, over what it held just before. Linux can start a new peak
+On a processor each measurement has a child process of its own: what it holds at the peak of
+preparing for a model and of the first call with the whole population, over what it held before. Linux can start a new peak
 (``/proc/self/clear_refs``); where that is missing, nothing can be said. On a GPU torch counts.
 """
 
@@ -47,7 +47,7 @@ def scratch(model: str, count: int, side: str, device: str, threads: int) -> flo
 
 
 def measure(model: str, count: int, side: str, device: str) -> float:
-    """Return the peak in MiB of this process's first call with the whole population."""
+    """Return the peak in MiB of preparing and of the first call with the whole population."""
     import numpy as np
 
     from experiments.population.models import MODELS, population
@@ -55,19 +55,19 @@ def measure(model: str, count: int, side: str, device: str) -> float:
 
     points = population(MODELS[model].setup(), count)
     points = points.astype(np.float64) if SIDES[side].double else points
-    make = SIDES[side].make
-    make(MODELS[model], 2, device)(points[:2])  # libraries load what they need at a first call
-    score = make(MODELS[model], count, device)
+    make, smallest = SIDES[side].make, MODELS["M1"]
+    # Libraries load what they need at a first call; on the smallest model, whose memory is little.
+    make(smallest, 2, device)(population(smallest.setup(), 2))
     if device == "cuda":
         import torch
 
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
-        score(points)
+        make(MODELS[model], count, device)(points)
         return (torch.cuda.max_memory_allocated() - before) / MIB
     CLEAR.write_text("5")
     before = _status("VmRSS")
-    score(points)
+    make(MODELS[model], count, device)(points)
     return (_status("VmHWM") - before) / MIB
 
 
