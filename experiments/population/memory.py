@@ -1,8 +1,9 @@
 """The scales: how much memory scoring a population needs beside the population itself.
 
 On a processor each measurement has a child process of its own: what it holds at the peak of
-preparing for a model and of the first call with the whole population, over what it held before. Linux can start a new peak
-(``/proc/self/clear_refs``); where that is missing, nothing can be said. On a GPU torch counts.
+preparing for a model and of the first call with the whole population, over what it held before.
+Linux can start a new peak (``/proc/self/clear_refs``); where that is missing, nothing can be said.
+On a GPU torch counts.
 """
 
 import subprocess

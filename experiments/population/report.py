@@ -95,8 +95,8 @@ def memory(findings: list[Finding]) -> Table:
         [w.model, f"{w.count:,}", *(_mib(w.peaks.get(name)) for name in sides)] for w in weights
     ]
     notes = [
-        "MiB at the peak of making the objective and of its first call, beside the population itself; on a processor each in "
-        f"a process of its own. Peers are measured with at most {MOST_WEIGHED:,} candidates."
+        "MiB at the peak of making the objective and of its first call, beside the population "
+        f"itself; on a processor each in a process of its own. Peers are measured with at most {MOST_WEIGHED:,} candidates."
     ]
     if any(peak is None for w in weights for peak in w.peaks.values()):
         notes.append(
