@@ -96,7 +96,8 @@ def memory(findings: list[Finding]) -> Table:
     ]
     notes = [
         "MiB at the peak of making the objective and of its first call, beside the population "
-        f"itself; on a processor each in a process of its own. Peers are measured with at most {MOST_WEIGHED:,} candidates."
+        "itself; on a processor each in a process of its own. Peers are measured with "
+        f"at most {MOST_WEIGHED:,} candidates."
     ]
     if any(peak is None for w in weights for peak in w.peaks.values()):
         notes.append(
