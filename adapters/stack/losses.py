@@ -165,7 +165,8 @@ class Each:
         if any(isinstance(loss, Tensor) for loss in losses):
             # In double precision, as plain numbers are.
             exact = torch.float32 if outputs.device.type == "mps" else torch.float64
-            return torch.stack([torch.as_tensor(one).to(outputs.device, exact) for one in losses])
+            device = outputs.device
+            return torch.stack([torch.as_tensor(x, dtype=exact, device=device) for x in losses])
         return torch.from_numpy(np.array(losses, dtype=np.float64))
 
     def _value(self, output: Tensor, graph: bool) -> Tensor | float:
