@@ -1,11 +1,9 @@
 """A model, a loss and data as an objective over the model's flat weights."""
 
-import copy
 import threading
 import warnings
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
-from typing import Any, Self, get_args
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -16,6 +14,7 @@ from adapters.batched import Batching, Plan, Planned, SlowPathWarning, make_plan
 from adapters.bench import Bench
 from adapters.compiled import as_mode
 from adapters.flatten import ParameterVector, Select
+from adapters.given import check_given, place_of, private_copy, samples_of, undisturbed
 from adapters.gradient_check import GradientCheck, check_gradient
 from adapters.noise import Noise, Randomness
 from adapters.points import as_batch, as_given
@@ -159,12 +158,12 @@ class ModelObjective:
         autocast: torch.dtype | None = None,
         compile: bool | str = False,
     ) -> None:
-        _check(model, "loss", loss, plan)
+        check_given(model, "loss", loss, plan)
         self._mode = as_mode(compile)
         self._vector = ParameterVector(model, select)
-        place = _place(model, device)
+        place = place_of(model, device)
         inputs, targets = self._read(*data.collect(inputs, targets), place)
-        self._samples = _minibatches(inputs, targets, batch_size)
+        self._samples = samples_of(inputs, targets, batch_size)
         self._batch_size = batch_size
         closure = Supervised(loss, inputs, targets, autocast)
         self._prepare(model, closure, place, plan, training, randomness, seed)
@@ -200,12 +199,12 @@ class ModelObjective:
             without derivatives are fine; then the objective has no gradients. Data that it holds
             must be on the device.
         """
-        _check(model, "closure", closure, plan)
+        check_given(model, "closure", closure, plan)
         objective = cls.__new__(cls)
         objective._mode = as_mode(compile)
         objective._vector = ParameterVector(model, select)
         objective._samples, objective._batch_size, objective._validation = 0, None, None
-        place = _place(model, device)
+        place = place_of(model, device)
         objective._prepare(model, closure, place, plan, training, randomness, seed)
         return objective
 
@@ -232,7 +231,7 @@ class ModelObjective:
         self.n = self._vector.n
         self.dtype = self._vector.dtype
         self.blocks = self._vector.shapes
-        own, closure = _private(model, closure)
+        own, closure = private_copy(model, closure)
         for module in (own, closure):
             if isinstance(module, nn.Module) and place is not None:
                 module.to(place)
@@ -247,7 +246,7 @@ class ModelObjective:
         self._lock = threading.RLock()
         self._warned = False
         self._taken: Tensor | None = None
-        with _undisturbed(), self._bench.noise.fixed():
+        with undisturbed(), self._bench.noise.fixed():
             self._plan: Planned = make_plan(self._bench, self.x0, self._wanted)
             if self._mode is not None:
                 self._compile(self._mode)
@@ -280,7 +279,7 @@ class ModelObjective:
             Points of another width, or that are not finite real numbers.
         """
         batch = as_batch(points, self.n)
-        with self._lock, _undisturbed():
+        with self._lock, undisturbed():
             values = self._plan.values(batch)
         if self._plan.slow and batch.shape[0] > 1:
             self._warn()
@@ -343,7 +342,7 @@ class ModelObjective:
 
     def _value_and_gradient(self, points: Any) -> tuple[Any, Any]:
         batch = as_batch(points, self.n)
-        with self._lock, _undisturbed():
+        with self._lock, undisturbed():
             values, gradients = self._plan.gradients(batch)
         if self._plan.slow and batch.shape[0] > 1:
             self._warn()
@@ -398,75 +397,3 @@ class ModelObjective:
         if isinstance(self._bench.closure, Supervised):
             self._bench.closure.take(None)
         self._ready()
-
-
-def _undisturbed() -> AbstractContextManager[Any]:
-    """Leave the caller's inference mode and autocast, which would show in what is computed."""
-    casts = [kind for kind in ("cpu", "cuda") if torch.is_autocast_enabled(kind)]
-    if not casts and not torch.is_inference_mode_enabled():
-        return _NOTHING
-    stack = ExitStack()
-    stack.enter_context(torch.inference_mode(False))
-    for kind in casts:
-        stack.enter_context(torch.autocast(kind, enabled=False))
-    return stack
-
-
-_NOTHING = nullcontext()
-
-
-def _minibatches(inputs: Any, targets: Any, size: int | None) -> int:
-    """Return how many samples minibatches are drawn from; 0 without minibatches."""
-    if size is None:
-        return 0
-    if isinstance(size, bool) or not isinstance(size, int):
-        raise TypeError(f"batch_size must be an int or None, not {size!r}")
-    samples = data.count(inputs, targets)
-    if not 1 <= size <= samples:
-        raise ValueError(f"batch_size={size} must be between 1 and the {samples} samples there are")
-    return samples if size < samples else 0
-
-
-def _private(
-    model: nn.Module, closure: Callable[[Any], Any]
-) -> tuple[nn.Module, Callable[[Any], Any]]:
-    """Copy the modules, but not the data and functions that they refer to."""
-    keep: list[Any] = [] if isinstance(closure, nn.Module) else [closure]
-    if isinstance(closure, Supervised):
-        keep += [closure.inputs, closure.targets]
-        if not isinstance(closure.loss, nn.Module):
-            keep.append(closure.loss)
-    try:
-        with torch.no_grad():  # scripted modules copy by operations, which autograd would record
-            return copy.deepcopy((model, closure), {id(kept): kept for kept in keep})
-    except Exception as error:
-        raise TypeError(f"model cannot be copied ({error}); the objective needs its own") from error
-
-
-def _check(model: nn.Module, name: str, function: object, plan: Plan) -> None:
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module, not {type(model).__name__}")
-    if not callable(function):
-        raise TypeError(f"{name} must be callable, not {type(function).__name__}")
-    if plan not in get_args(Plan):
-        raise ValueError(f"plan must be one of {get_args(Plan)}, not {plan!r}")
-
-
-def _place(model: nn.Module, device: torch.device | str | None) -> torch.device | None:
-    """Return where to evaluate; None for a model spread over several devices."""
-    if device is not None:
-        try:
-            place = torch.empty(0, device=device).device
-        except (RuntimeError, AssertionError, TypeError) as error:
-            raise ValueError(f"device={device!r} cannot be used here: {error}") from error
-    else:
-        devices = {tensor.device for tensor in [*model.parameters(), *model.buffers()]}
-        if len(devices) != 1:
-            return None
-        place = devices.pop()
-    if place.type == "meta":
-        raise ValueError(
-            "nothing can be evaluated on the meta device, which holds no numbers: move the model "
-            "by `model.to_empty(device=...)` and give it weights, and name another `device`"
-        )
-    return place

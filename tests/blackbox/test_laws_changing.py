@@ -369,33 +369,3 @@ def test_comes_near_the_full_optimum_by_minibatches(name, kind, arguments, slack
     result = search(fun, name, np.zeros(N), seed=seed, **arguments)
     assert fun.optimum <= result.fun <= slack * fun.optimum
     assert fun.score(np.zeros((1, N)))[0] > 50 * fun.optimum
-
-
-class Ending(LeastSquares):
-    """Goes back to all the rows after a run."""
-
-    def end(self):
-        self.drawn = slice(None)
-        self.log.append(("end", self.generation, None, None))
-
-
-@pytest.mark.parametrize("name", STEADY)
-def test_the_objective_is_told_that_the_run_is_over(name):
-    fun = Ending()
-    result = minimize(fun, np.zeros(N), method=name, bounds=BOX, budget=40, seed=0)
-    assert [what for what, *_ in fun.log].count("end") == 1
-    assert fun.log[-1][0] == "end"
-    assert fun(result.x[None])[0] == result.fun
-
-
-def test_the_objective_is_told_so_after_an_error_too():
-    class Breaking(Ending):
-        def __call__(self, points):
-            if self.generation == 3:
-                raise KeyboardInterrupt
-            return super().__call__(points)
-
-    fun = Breaking()
-    with pytest.raises(KeyboardInterrupt):
-        minimize(fun, np.zeros(N), method="cma", seed=0, budget=400)
-    assert fun.log[-1][0] == "end"

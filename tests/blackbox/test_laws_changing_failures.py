@@ -292,3 +292,33 @@ def test_in_ask_and_tell_values_count_as_the_caller_tells_them():
             fun.begin(0, np.random.default_rng(run.evaluations))
             run.tell(fun(run.ask()))
     assert run.best_value == min(values.min() for *_, values in fun.calls("batch"))
+
+
+class Ending(LeastSquares):
+    """Goes back to all the rows after a run."""
+
+    def end(self):
+        self.drawn = slice(None)
+        self.log.append(("end", self.generation, None, None))
+
+
+@pytest.mark.parametrize("name", STEADY)
+def test_the_objective_is_told_that_the_run_is_over(name):
+    fun = Ending()
+    result = minimize(fun, np.zeros(N), method=name, bounds=BOX, budget=40, seed=0)
+    assert [what for what, *_ in fun.log].count("end") == 1
+    assert fun.log[-1][0] == "end"
+    assert fun(result.x[None])[0] == result.fun
+
+
+def test_the_objective_is_told_so_after_an_error_too():
+    class Breaking(Ending):
+        def __call__(self, points):
+            if self.generation == 3:
+                raise KeyboardInterrupt
+            return super().__call__(points)
+
+    fun = Breaking()
+    with pytest.raises(KeyboardInterrupt):
+        minimize(fun, np.zeros(N), method="cma", seed=0, budget=400)
+    assert fun.log[-1][0] == "end"
