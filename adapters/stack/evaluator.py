@@ -57,11 +57,10 @@ class Stacked:
         self._sizes = [math.prod(shape) for shape in self._shapes]
         self._dtype, self._device = bench.vector.precision, bench.device
         self._kept: dict[int, _Small | _Large] = {}
-        weights = sum(weight.nbytes for weight in bench.weights)
-        bytes = self._program.bytes + weights
-        self.chunk = max(1, scratch // bytes)
-        self.gradient_chunk = max(self.chunk // 2, min(FEW, LARGEST // bytes), 1)
+        self._scratch, self._weights = scratch, sum(weight.nbytes for weight in bench.weights)
+        self._samples = inputs.shape[0]
         self._rooms: dict[int, Room] = {}
+        self._count(self._samples)
         self._tiny = (
             self._program.tiny
             and isinstance(self._loss, CrossEntropy | SquaredError)
@@ -75,7 +74,19 @@ class Stacked:
         """Go on with these samples only; None: with all."""
         self._program.take(rows)
         self._loss.take(rows)
+        count = self._samples if rows is None else rows.shape[0]
+        if count != self._counted:
+            self._count(count)
+
+    def _count(self, samples: int) -> None:
+        """Set all that hangs on how many samples there are."""
+        self._counted = samples
+        self._bytes = self._program.bytes * samples // max(1, self._samples)
+        bytes = max(1, self._bytes + self._weights)
+        self.chunk = max(1, self._scratch // bytes)
+        self.gradient_chunk = max(self.chunk // 2, min(FEW, LARGEST // bytes), 1)
         self._kept.clear()
+        self._rooms.clear()
 
     def values(self, points: Tensor) -> Tensor:
         """Return losses (k,)."""
@@ -129,7 +140,7 @@ class Stacked:
         if memory is None:
             if len(self._kept) >= KEPT:
                 self._kept.clear()
-            small = self._device.type == "cpu" and k * self._program.bytes <= SMALL
+            small = self._device.type == "cpu" and k * self._bytes <= SMALL
             memory = self._kept[k] = _Small(k, self) if small else _Large(k, self)
         return memory
 

@@ -50,7 +50,7 @@ class Room:
         made = torch.empty(shape, dtype=self._dtype, device=self._device)
         if fill is not None:
             made.fill_(fill)
-        self._made[at:] = [(shape, made)]
+        self._made[at : at + 1] = [(shape, made)]
         return made
 
     def once(self, look: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
@@ -59,7 +59,7 @@ class Room:
         if place < len(self._made) and self._made[place][0] is at:
             return self._made[place][1]
         made = look(at)
-        self._made[place:] = [(at, made)]
+        self._made[place : place + 1] = [(at, made)]
         return made
 
 
