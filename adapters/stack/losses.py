@@ -5,6 +5,7 @@ function that is called with defaults, in `_FUNCTIONS`). All others are called c
 candidate, on outputs as the model gives them.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -21,7 +22,7 @@ from adapters.stack.program import check_plain
 from adapters.stack.trace import Room, view
 
 
-class Loss:
+class Loss(ABC):
     """A loss against targets, of which it may take some of the samples.
 
     Parameters
@@ -42,9 +43,9 @@ class Loss:
         """Go on with these samples only; None: with all."""
         self.targets = self._all if rows is None else self._all.index_select(-1, rows)
 
+    @abstractmethod
     def __call__(self, room: Room | None, outputs: Tensor) -> Tensor:
         """Return the losses (k,)."""
-        raise NotImplementedError
 
 
 class SquaredError(Loss):
