@@ -138,6 +138,8 @@ class Planned:
     def gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return losses (k,) and gradients (k, n); a single one's as a training loop would."""
         evaluator = self._batch if len(points) >= max(self._fewest, 2) else self._loop
+        if isinstance(evaluator, Stacked) and not evaluator.gradients_pay:
+            evaluator = self._loop
         if evaluator is self._loop:
             return evaluator.gradients(points)
         size = evaluator.gradient_chunk

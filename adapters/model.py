@@ -98,7 +98,8 @@ class ModelObjective:
         Whether there are gradients.
     batching
         A `Batching`: ``path``, ``chunk`` and ``reason``. Under vmap batches of fewer than ten go
-        one by one; so does a single gradient always, by the operations of a training loop.
+        one by one; so does a single gradient always, by the operations of a training loop, and the
+        gradients of models that are busy with memory anyway.
     begin
         ``begin(generation, rng)`` draws the next minibatch or noise; None where nothing changes.
         `minimize` calls it.

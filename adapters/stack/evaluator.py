@@ -23,6 +23,10 @@ FEW = 4
 LARGEST = 64 * 2**20
 """Candidates whose gradients are worth a pass of their own, and the bytes that may take."""
 
+HEAVY = 5 * 2**18
+"""Bytes of a candidate from which, on a processor, its gradient is had as cheaply one by one: the
+time goes into fresh memory, which autograd needs for all that it keeps."""
+
 SMALL = 2**18
 """Bytes of a pass up to which fresh memory costs no more than a call does."""
 
@@ -85,6 +89,7 @@ class Stacked:
         bytes = max(1, self._bytes + self._weights)
         self.chunk = max(1, self._scratch // bytes)
         self.gradient_chunk = max(self.chunk // 2, min(FEW, LARGEST // bytes), 1)
+        self.gradients_pay = self._device.type != "cpu" or bytes <= HEAVY
         self._kept.clear()
         self._rooms.clear()
 
