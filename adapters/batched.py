@@ -17,11 +17,11 @@ from typing import Any, Literal, NamedTuple, TypeVar
 import numpy as np
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from adapters.bench import Bench
 from adapters.compiled import Compiled, NotCompiled
 from adapters.evaluators import Loop, Vmapped
+from adapters.footprint import footprint
 from adapters.stack import Stacked
 from adapters.supervised import Supervised
 
@@ -329,7 +329,7 @@ def _try_vmap(trial: _Trial, forced: bool) -> tuple[Vmapped | None, str, bool]:
     bench = trial.bench
     if bench.random:
         return None, "passes draw random numbers", True
-    size = _footprint(bench)
+    size = footprint(bench)
     chunk = max(1, _scratch(bench.device, VMAP_SCRATCH) // size)
     if bench.device.type == "cpu" and chunk < FEWEST_ON_CPU and not forced:
         why = f"one pass works on {size / 2**20:.1f} MiB, so vmap would not be faster"
@@ -370,28 +370,6 @@ def _nearly(got: Tensor, expected: Tensor) -> bool:
     """Whether the rows of two tensors differ by a hundredth of their length at most."""
     apart = torch.linalg.vector_norm(got.cpu().double() - expected.cpu().double(), dim=1)
     return bool((apart <= 0.01 * torch.linalg.vector_norm(expected.cpu().double(), dim=1)).all())
-
-
-class _Allocations(TorchFunctionMode):
-    """Counts the bytes of the tensors that torch's functions return."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.bytes: int = 0
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        if isinstance(result, Tensor):
-            self.bytes += result.nbytes
-        return result
-
-
-def _footprint(bench: Bench) -> int:
-    """Return the bytes of one candidate's weights and of all that a pass computes from them."""
-    weights = sum(weight.nbytes for weight in bench.weights)
-    with bench.attempt(), bench.mode(), _Allocations() as activations:
-        bench.loss()
-    return int(weights + activations.bytes)
 
 
 def _short(error: object, most: int = 160) -> str:

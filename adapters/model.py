@@ -76,10 +76,9 @@ class ModelObjective:
         batches are evaluated by a compiled pass, in padded chunks of one size; gradients, and
         batches of less than half a chunk, are not. It takes 2 to 25 seconds when the objective is
         made or unpickled, twice that with minibatches, and a C++ compiler. Where it cannot be, or
-        gives other losses, `batching` says why and all goes on without. On one core, for 10 to
-        1000 candidates, it pays for chains of small operations (LayerNorm and GELU 2.4 to 4.8
-        times, an embedding 1.4 to 3), not for plain products and convolutions (0.5 to 1), and
-        costs tiny models 3 to 20 times.
+        gives other losses, `batching` says why and all goes on without. It is for chains of small
+        operations (normalisation, GELU, embeddings); products, convolutions and tiny models are
+        faster without: try it on yours.
 
     Attributes
     ----------

@@ -60,10 +60,9 @@ class Stacked:
         self._slices = list(bench.vector.slices.values())
         self._sizes = [math.prod(shape) for shape in self._shapes]
         self._dtype, self._device = bench.vector.precision, bench.device
-        self._kept: dict[int, _Small | _Large] = {}
+        self._kept: dict[int, _Memory] = {}
         self._scratch, self._weights = scratch, sum(weight.nbytes for weight in bench.weights)
         self._samples = inputs.shape[0]
-        self._rooms: dict[int, Room] = {}
         self._count(self._samples)
         self._tiny = (
             self._program.tiny
@@ -91,30 +90,19 @@ class Stacked:
         self.gradient_chunk = max(self.chunk // 2, min(FEW, LARGEST // bytes), 1)
         self.gradients_pay = self._device.type != "cpu" or bytes <= HEAVY
         self._kept.clear()
-        self._rooms.clear()
 
     def values(self, points: Tensor) -> Tensor:
         """Return losses (k,)."""
         # Nothing here requires gradients, so none are tracked in any mode.
-        k = points.shape[0]
-        if self._tiny and k >= across.FEW:
-            return self._across(points)
-        memory = self._memory(k)
+        memory = self._memory(points.shape[0])
         weights = memory.weights_of(points)
         if self._lower is not None:  # into fresh memory, of the precision that torch chooses
             return self._loss(None, self._outputs(weights))
         memory.room.restart()
+        if isinstance(memory, _Columns):
+            assert isinstance(self._loss, CrossEntropy | SquaredError)
+            return self._loss.across(memory.room, self._program.across(weights, memory.room))
         return self._loss(memory.room, self._program(weights, memory.room))
-
-    def _across(self, points: Tensor) -> Tensor:
-        """Return losses (k,), computed with the candidates last."""
-        columns = points.t().to(self._device, self._dtype).contiguous()
-        parts = torch.split_with_sizes(columns, self._sizes)
-        weights = [part.view(*shape, -1) for part, shape in zip(parts, self._shapes, strict=True)]
-        room = self._rooms.setdefault(points.shape[0], Room(self._dtype, self._device))
-        room.restart()
-        assert isinstance(self._loss, CrossEntropy | SquaredError)
-        return self._loss.across(room, self._program.across(weights, room))
 
     def _outputs(self, weights: list[Tensor]) -> Tensor:
         """Return the outputs in fresh memory."""
@@ -140,14 +128,19 @@ class Stacked:
         parts = torch.split_with_sizes(rows, self._sizes, 1)
         return [part.view(-1, *shape) for part, shape in zip(parts, self._shapes, strict=True)]
 
-    def _memory(self, k: int) -> "_Small | _Large":
+    def _memory(self, k: int) -> "_Memory":
         memory = self._kept.get(k)
         if memory is None:
             if len(self._kept) >= KEPT:
                 self._kept.clear()
-            small = self._device.type == "cpu" and k * self._bytes <= SMALL
-            memory = self._kept[k] = _Small(k, self) if small else _Large(k, self)
+            memory = self._kept[k] = self._new_memory(k)
         return memory
+
+    def _new_memory(self, k: int) -> "_Memory":
+        if self._tiny and k >= across.FEW:
+            return _Columns(self)
+        small = self._device.type == "cpu" and k * self._bytes <= SMALL
+        return _Small(k, self) if small else _Large(k, self)
 
 
 class _Small:
@@ -198,6 +191,25 @@ class _Large:
             return self._cut(points)
         rows.copy_(points)
         return self._weights
+
+
+class _Columns:
+    """Memory for a pass of many candidates through a tiny model: the candidates last."""
+
+    def __init__(self, stack: Stacked) -> None:
+        self.room = Room(stack._dtype, stack._device)
+        self._shapes, self._sizes = stack._shapes, stack._sizes
+        self._kind = stack._device, stack._dtype
+
+    def weights_of(self, points: Tensor) -> list[Tensor]:
+        """Return the candidates' weights (shape..., k), in the model's precision and place."""
+        columns = points.t().to(*self._kind).contiguous()
+        parts = torch.split_with_sizes(columns, self._sizes)
+        return [part.view(*shape, -1) for part, shape in zip(parts, self._shapes, strict=True)]
+
+
+_Memory = _Small | _Large | _Columns
+"""What passes of one size read and write."""
 
 
 def _check(inputs: Any, bench: Bench) -> None:
