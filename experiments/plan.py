@@ -5,10 +5,12 @@ A method is written as its name, with its options after colons where it has any:
 """
 
 import ast
+import hashlib
+import json
 import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import product
 from typing import Any
 
@@ -32,6 +34,10 @@ class Cell:
         Whether a method that ends early begins again from the seed's next start.
     gradients
         Whether the objective's own gradients may be used; they are counted beside evaluations.
+    max_seconds
+        Where given, the cell's runs end after so many seconds, too.
+    fingerprint
+        Which version of the problem: of a user's file, a digest of its text.
     """
 
     problem: str
@@ -40,6 +46,14 @@ class Cell:
     budget: int
     restarts: bool = True
     gradients: bool = False
+    max_seconds: float | None = None
+    fingerprint: str = ""
+
+    @property
+    def key(self) -> str:
+        """A name that hangs on every field and nothing else: the same on every machine."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 def make_cells(
