@@ -32,6 +32,7 @@ class Improvement(NamedTuple):
     gradients: int
     seconds: float
     value: float
+    violation: float = 0.0
 
 
 class History:
@@ -165,7 +166,13 @@ class History:
     def _improve(self, point: Array, value: float, nth: int) -> None:
         self.best_x, self.best_value = point.copy(), value
         self._improvements.append(
-            Improvement(self.evaluation_count + nth, self.gradient_count, self.elapsed(), value)
+            Improvement(
+                self.evaluation_count + nth,
+                self.gradient_count,
+                self.elapsed(),
+                value,
+                self.best_violation,
+            )
         )
         if len(self._improvements) > IMPROVEMENTS_KEPT:
             half = IMPROVEMENTS_KEPT // 2
@@ -204,6 +211,11 @@ class History:
     def values(self) -> Array:
         """The incumbent's value after each improvement; it may rise where feasibility is won."""
         return np.array([row.value for row in self._improvements], dtype=float)
+
+    @property
+    def violations(self) -> Array:
+        """By how much the incumbent broke the constraints after each improvement."""
+        return np.array([row.violation for row in self._improvements], dtype=float)
 
     def __repr__(self) -> str:
         return (
