@@ -1,4 +1,4 @@
-"""The command line: ``experiments reproduce``, ``compare``, ``list``, ``speed``, ``agreement``.
+"""The command line: ``experiments compare``, ``report``, ``reproduce``, ``list`` and more.
 
 Exit codes: 0 done; 1 a check or the work failed; 2 the command makes no sense; 130 stopped by
 Ctrl-C. Only what a command needs is imported, so that ``--help`` answers at once.
@@ -6,6 +6,7 @@ Ctrl-C. Only what a command needs is imported, so that ``--help`` answers at onc
 
 import argparse
 import difflib
+import importlib
 import os
 import re
 import sys
@@ -21,7 +22,9 @@ try:
   experiments list                                     what there is
   experiments reproduce                                the article: figures and table
   experiments compare article --methods slsqp,cma      two methods, ten seeds
-  experiments compare article --budget 500 --out cmp   all methods; figure and JSON, too
+  experiments compare article --budget 500 --out cmp   all methods; figures and a page, too
+  experiments report cmp                               page and figures again, from the folder
+  experiments export cmp --to csv                      for other programs
   experiments speed --quick                            how fast, beside the libraries
   experiments agreement                                how exact, for networks of every kind
 
@@ -146,18 +149,24 @@ def _list(parser: argparse.ArgumentParser) -> None:
 
 
 def _compare(parser: argparse.ArgumentParser) -> None:
-    """Run methods on problems over seeds: same starts, equal budgets.
+    """Run methods on problems over seeds: same starts, equal budgets, statistics and pictures.
 
     Every run spends exactly the budget: a method that ends early begins again from the seed's next
-    start. Options of a method follow its name after colons, by its library's names; the others keep
-    their defaults. The method `start` is the start alone, evaluated once: what the others should
-    beat. `auto` is what minimize() would choose.
+    start. Options of a method, and parameters of a problem, follow its name after colons. The
+    method `start` is the start alone, evaluated once: what the others should beat. `auto` is what
+    minimize() would choose. A function of your own, of one vector, is a problem too; it tells its
+    box by an attribute: `function.bounds = [(-5, 5)] * 10`.
+
+    With --out, a comparison that was stopped goes on where it was by the same command; more seeds,
+    methods or problems are added to what is there.
 
     try:
       experiments compare article
       experiments compare article --methods slsqp,cma,random --seeds 30 --budget 1000
+      experiments compare bbob:n=2,5:i=1-5 --seeds 1 --budget 100n --workers 2 --out bbob
+      experiments compare path/to/file.py:function --out mine
       experiments compare finetune --methods start,cma:CMA_diagonal=True:popsize=32
-      experiments compare article --gradients --out results/mine
+      experiments compare article --gradients --by passes --out passes
     """
     parser.add_argument("problems", nargs="+", metavar="PROBLEM", help="see `experiments list`")
     parser.add_argument(
@@ -171,10 +180,15 @@ def _compare(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--budget",
-        type=_count,
+        type=_budget,
         default=2000,
         metavar="N",
-        help=_default("evaluations of each run, finite differences included"),
+        help=_default(
+            "evaluations of each run, finite differences included; 100n: a hundred a variable"
+        ),
+    )
+    parser.add_argument(
+        "--max-seconds", type=_seconds, metavar="S", help="end runs after so many seconds, too"
     )
     parser.add_argument(
         "--gradients",
@@ -187,8 +201,72 @@ def _compare(parser: argparse.ArgumentParser) -> None:
         action="store_false",
         help="a method that ends early stays ended",
     )
+    _by(parser)
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="write README.md, results.json, comparison.png here"
+        "--workers", type=_count, default=1, metavar="N", help=_default("processes side by side")
+    )
+    parser.add_argument(
+        "--threads", type=_count, default=1, metavar="N", help=_default("threads of each process")
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="keep results here, with page, figures and report"
+    )
+    parser.add_argument(
+        "--only",
+        type=_names,
+        default=[],
+        metavar="A,B",
+        help="run these problems, methods or seed=N of the plan now, the rest later",
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="run again what is there; throws its results away"
+    )
+    parser.add_argument(
+        "--tensorboard", type=Path, metavar="DIR", help="write TensorBoard's events here, too"
+    )
+
+
+def _report(parser: argparse.ArgumentParser) -> None:
+    """Write page, figures and report of a comparison again, from its folder alone.
+
+    Nothing is run; a comparison that is still running shows what it has.
+
+    try:
+      experiments report results/mine
+      experiments report results/mine --by seconds
+    """
+    parser.add_argument("folder", type=Path, metavar="DIR", help="what --out was")
+    _by(parser)
+
+
+def _export(parser: argparse.ArgumentParser) -> None:
+    """Write the results of a comparison for other programs.
+
+    csv and parquet: a line a run, and a line an improvement. coco: the data format of COCO, for
+    `python -m cocopp` (problems of the family bbob only).
+
+    try:
+      experiments export results/mine --to csv
+      experiments export bbob --to coco --out exdata && python -m cocopp exdata/*
+    """
+    parser.add_argument("folder", type=Path, metavar="DIR", help="what --out was")
+    parser.add_argument(
+        "--to", choices=("csv", "parquet", "coco"), default="csv", help=_default("format")
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="where to (default: DIR/csv, DIR/parquet, DIR/coco)"
+    )
+
+
+def _by(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--by",
+        choices=("evaluations", "passes", "seconds"),
+        default="evaluations",
+        help=_default(
+            "what budgets are equal in, in tables and words: evaluations; forward passes, a "
+            "gradient being two more; or seconds"
+        ),
     )
 
 
@@ -259,6 +337,22 @@ def _count(text: str) -> int:
     return value
 
 
+def _budget(text: str) -> int | str:
+    if text.endswith("n"):
+        return f"{_count(text[:-1])}n"
+    return _count(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return value
+
+
 _COMMA = re.compile(r",(?![^(\[{]*[)\]}])")
 """A comma between methods, not one within brackets: ``adam:betas=(0.8,0.99),cma`` are two."""
 
@@ -274,24 +368,27 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "PJRT_
 """What linear algebra libraries and JAX read once, when they are loaded."""
 
 
-def _lazy(name: str, *, fix_threads: bool = False) -> Callable[[argparse.Namespace], int]:
-    """A command of `experiments.commands`, imported when it is run."""
+def _lazy(where: str, *, fix_threads: bool = False) -> Callable[[argparse.Namespace], int]:
+    """A command, ``module:function`` of `experiments.commands`, imported when it is run."""
 
     def run(options: argparse.Namespace) -> int:
         if fix_threads and "numpy" not in sys.modules:
             os.environ.update(dict.fromkeys(_THREADS, str(options.threads or 1)))
-        from experiments import commands
-
-        command: Callable[[argparse.Namespace], int] = getattr(commands, name)
+        module, name = where.split(":")
+        command: Callable[[argparse.Namespace], int] = getattr(
+            importlib.import_module(f"experiments.commands.{module}"), name
+        )
         return command(options)
 
     return run
 
 
 _COMMANDS: dict[str, tuple[Callable[[Any], None], Callable[[argparse.Namespace], int]]] = {
-    "reproduce": (_reproduce, _lazy("reproduce")),
-    "compare": (_compare, _lazy("compare")),
-    "list": (_list, _lazy("listing")),
-    "speed": (_speed, _lazy("speed", fix_threads=True)),
-    "agreement": (_agreement, _lazy("agreement")),
+    "reproduce": (_reproduce, _lazy("measuring:reproduce")),
+    "compare": (_compare, _lazy("comparison:compare", fix_threads=True)),
+    "report": (_report, _lazy("comparison:report")),
+    "export": (_export, _lazy("comparison:export")),
+    "list": (_list, _lazy("listing:listing")),
+    "speed": (_speed, _lazy("measuring:speed", fix_threads=True)),
+    "agreement": (_agreement, _lazy("measuring:agreement")),
 }

@@ -1,23 +1,18 @@
-"""What a comparison is made of: problems x methods x seeds, as cells.
+"""What a comparison is made of: problems x methods x seeds, as cells."""
 
-A method is written as its name, with its options after colons where it has any:
-``cma:CMA_diagonal=True:popsize=32``. Values are Python literals, or bare words, which are texts.
-"""
-
-import ast
 import hashlib
 import json
 import re
-import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from itertools import product
 from typing import Any
 
-from experiments import problems
+from experiments import problems as problem_table
+from experiments.methods import START, check_method, parse_method
 
-START = "start"
-"""Takes the place of a method: the start alone, evaluated once, which the others should beat."""
+__all__ = ["START", "Cell", "Plan", "make_plan", "parse_method", "select"]
 
 
 @dataclass(frozen=True)
@@ -56,16 +51,47 @@ class Cell:
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def make_cells(
-    names: Sequence[str],
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What is to be run.
+
+    Attributes
+    ----------
+    cells
+        Seed by seed, so that an early end leaves equal shares.
+    problems
+        By name, what they are about.
+    settings
+        What makes the cells comparable: ``budget``, ``restarts``, ``gradients``, ``max_seconds``.
+    given
+        Names of problems that were given as objects: in another process no name leads to them.
+    """
+
+    cells: tuple[Cell, ...]
+    problems: Mapping[str, problem_table.Benchmark]
+    settings: Mapping[str, Any]
+    given: frozenset[str] = frozenset()
+
+
+def make_plan(
+    problems: Sequence[Any],
     methods: Sequence[str],
     seeds: int | Sequence[int],
-    budget: int,
+    budget: int | str,
     *,
     restarts: bool = True,
     gradients: bool = False,
-) -> list[Cell]:
-    """Return the cells of a comparison, seed by seed so that an early end leaves equal shares.
+    max_seconds: float | None = None,
+) -> Plan:
+    """Return the plan of a comparison.
+
+    Parameters
+    ----------
+    problems
+        Texts, which may stand for several problems each (see `experiments.problems.expand`);
+        benchmarks; functions and objects (see `experiments.problems.from_object`).
+    methods, seeds, budget, restarts, gradients, max_seconds
+        As in `experiments.compare`.
 
     Raises
     ------
@@ -73,93 +99,105 @@ def make_cells(
         For a problem, method or option that is not known; it names the nearest. For a problem that
         needs what is not installed. For a budget or number of seeds below 1.
     """
-    for name in names:
-        _check_installed(name)
-    known = [_checked(method) for method in methods]
-    if budget < 1:
-        raise ValueError(f"the budget is a number of evaluations, at least 1; got {budget}")
+    named: dict[str, problem_table.Benchmark] = {}
+    given = set()
+    for item in problems:
+        if isinstance(item, str):
+            found = problem_table.expand(item)
+        else:
+            found = [_given(item)]
+            given |= {row.name for row in found}
+        for row in found:
+            if named.setdefault(row.name, row) is not row and not isinstance(item, str):
+                raise ValueError(f"two problems have the name {row.name!r}; rename one of them")
+    known = list(dict.fromkeys(check_method(method) for method in methods))
+    if max_seconds is not None and not max_seconds > 0:
+        raise ValueError(f"max_seconds must be above 0; got {max_seconds!r}")
     listed = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    if not listed or not names or not known:
+    if not listed or not named or not known:
         raise ValueError("a comparison needs at least one problem, one method and one seed")
     if any(seed < 0 for seed in listed):
         raise ValueError(f"seeds are whole numbers from 0 on; got {min(listed)}")
-    return [
-        Cell(problem, method, seed, budget, restarts, gradients)
-        for seed, problem, method in product(
-            dict.fromkeys(listed), dict.fromkeys(names), dict.fromkeys(known)
+    for row in named.values():
+        _check_installed(row)
+    cells = tuple(
+        Cell(
+            name,
+            method,
+            seed,
+            _budget(budget, named[name].n),
+            restarts,
+            gradients,
+            max_seconds,
+            named[name].fingerprint,
         )
-    ]
+        for seed, name, method in product(dict.fromkeys(listed), named, known)
+    )
+    settings = {
+        "budget": budget,
+        "restarts": restarts,
+        "gradients": gradients,
+        "max_seconds": max_seconds,
+    }
+    return Plan(cells, named, settings, frozenset(given))
 
 
-def parse_method(text: str) -> tuple[str, dict[str, Any]]:
-    """Return the name and the options that a text names; whether they exist is not asked.
+def _budget(budget: int | str, n: int) -> int:
+    if isinstance(budget, str) and (number := re.fullmatch(r"(\d+) ?n", budget)):
+        evaluations = int(number[1]) * n
+    elif isinstance(budget, int) and not isinstance(budget, bool):
+        evaluations = budget
+    else:
+        raise ValueError(
+            f"budget is a number of evaluations, or a text such as '100n' for so many a variable; "
+            f"got {budget!r}"
+        )
+    if evaluations < 1:
+        raise ValueError(f"the budget is a number of evaluations, at least 1; got {budget!r}")
+    return evaluations
+
+
+def select(cells: Sequence[Cell], words: Sequence[str]) -> list[Cell]:
+    """Return the cells that one of these words names.
+
+    Parameters
+    ----------
+    cells
+        Of a plan.
+    words
+        A problem, a method with or without its options, or ``seed=3``; ``*`` stands for anything.
 
     Raises
     ------
     ValueError
-        For an option that is not written ``name=value``, or given twice.
-
-    Examples
-    --------
-    >>> parse_method("pso:swarmsize=40:updating=immediate")
-    ('pso', {'swarmsize': 40, 'updating': 'immediate'})
+        If a word names no cell of the plan.
     """
-    name, *parts = _split(text)
-    if "=" in name or ":" in name:
-        raise ValueError(
-            f"{text!r} is no method: options follow its name after colons, as in "
-            "cma:CMA_diagonal=True:popsize=32"
-        )
-    pairs = [[side.strip() for side in part.split("=", 1)] for part in parts]
-    options = {key: _value(key, value) for key, value in pairs}
-    if len(options) < len(pairs):
-        raise ValueError(f"{text!r} gives an option twice")
-    return name, options
+    found: dict[Cell, None] = {}
+    for word in words:
+        named = [
+            cell for cell in cells if any(n == word or fnmatchcase(n, word) for n in _names(cell))
+        ]
+        if not named:
+            raise ValueError(
+                f"{word!r} names nothing in this plan: give a problem, a method or seed=N of it"
+            )
+        found |= dict.fromkeys(named)
+    return [cell for cell in cells if cell in found]
 
 
-def _split(text: str) -> list[str]:
-    """Split before each ``:name=``; other colons belong to values."""
-    return [part.strip() for part in re.split(r":(?=\s*\w+\s*=)", text)]
+def _names(cell: Cell) -> tuple[str, ...]:
+    return (cell.problem, cell.method, parse_method(cell.method)[0], f"seed={cell.seed}")
 
 
-def _value(option: str, text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
-        pass
-    if not re.fullmatch(r"[A-Za-z_][\w-]*", text):
-        raise ValueError(f"{option}={text}: the value is neither a Python literal nor a word")
-    if text in ("true", "false", "none"):
-        raise ValueError(f"{option}={text}: Python writes {text.capitalize()}")
-    return text
+def _given(item: Any) -> problem_table.Benchmark:
+    if isinstance(item, problem_table.Benchmark):
+        return item
+    return problem_table.from_object(item)
 
 
-def _checked(text: str) -> str:
-    """Return the method's text with its name as the table has it."""
-    from scipy.optimize import OptimizeWarning
-
-    from blackbox.algorithms import find
-
-    name, options = parse_method(text)
-    if name in ("auto", START):
-        if options:
-            raise ValueError(f"{name!r} takes no options; got {text!r}")
-        return name
-    row = find(name)
-    if options:
+def _check_installed(row: problem_table.Benchmark) -> None:
+    if row.require is not None:
         try:
-            with warnings.catch_warnings():  # some methods only warn of unknown options
-                warnings.simplefilter("error", OptimizeWarning)
-                row.make(options)
-        except (TypeError, OptimizeWarning) as error:
-            raise ValueError(f"{text}: {error}") from error
-    return ":".join([row.name, *_split(text)[1:]])
-
-
-def _check_installed(name: str) -> None:
-    require = problems.find(name).require
-    if require is not None:
-        try:
-            require()
+            row.require()
         except ModuleNotFoundError as error:
-            raise ValueError(f"problem {name!r}: {error}") from error
+            raise ValueError(f"problem {row.name!r}: {error}") from error

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from experiments import plots
 from experiments.environment import describe, machine, versions
 from experiments.problems import article
 from experiments.report import Column, Table, to_json, write
@@ -188,14 +187,14 @@ def _published(method: str) -> float:
 
 
 def _draw(found: Reproduction, folder: Path) -> None:
-    plots.article({o.entry.label: o.every for o in found.outcomes}, folder / "figure.png")
-    plots.losses(
+    article_pictures.article({o.entry.label: o.every for o in found.outcomes}, folder / "figure.png")
+    article_pictures.losses(
         {"evaluations": [_curve(o, "evaluations") for o in found.outcomes]},
         folder / "evaluations.png",
         title="The same runs by evaluations",
         optimum=article.OPTIMUM,
     )
-    plots.losses(
+    article_pictures.losses(
         {
             "forward-pass equivalents (value 1, gradient +2)": [
                 _curve(o, "passes") for o in found.outcomes
@@ -206,7 +205,7 @@ def _draw(found: Reproduction, folder: Path) -> None:
         title="The same runs by forward passes and by time",
         optimum=article.OPTIMUM,
     )
-    plots.distribution(
+    article_pictures.distribution(
         found.cma,
         folder / "cma.png",
         title=f"CMA-ES: final loss over {len(found.cma)} seeds",
@@ -216,11 +215,11 @@ def _draw(found: Reproduction, folder: Path) -> None:
     )
 
 
-def _curve(outcome: Outcome, against: str) -> plots.Curve:
+def _curve(outcome: Outcome, against: str) -> article_pictures.Curve:
     spent, end = outcome.curve.get(against), getattr(outcome, against, 0.0)
     if against == "passes":
         spent = outcome.curve["evaluations"] + 2 * outcome.curve["gradients"]
         end = outcome.evaluations + 2 * outcome.gradients
     assert spent is not None
     best = outcome.curve["values"]
-    return plots.Curve(outcome.entry.method, outcome.entry.label, spent, best, float(end))
+    return article_pictures.Curve(outcome.entry.method, outcome.entry.label, spent, best, float(end))

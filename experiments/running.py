@@ -8,13 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments import problems
-from experiments.plan import START, Cell, parse_method
+from experiments.methods import START, parse_method
+from experiments.plan import Cell
 from experiments.record import Curve, Record, Training
 
 Array = NDArray[np.float64]
 
 STEPS_KEPT = 2000
 """Steps of a gradient method that are kept; past that, every second of the older ones goes."""
+SPENT = 1
+"""The status of a run whose budget was spent, as scipy has it."""
 IMPROVEMENTS_KEPT = 10_000
 """Improvements that a record holds over all of its restarts."""
 
@@ -174,7 +177,7 @@ class _Trace:
         self.failures += int(history.failure_count)
         self.seconds += float(result.seconds)
         self.runs += 1
-        self.message = str(result.message)
+        self.message = "" if result.status == SPENT else str(result.message)
         self.latest = result
 
     def record(self, cell: Cell, problem: problems.Benchmark | None) -> Record:
@@ -187,6 +190,8 @@ class _Trace:
             except Exception as error:
                 self.error = self.error or f"report: {_sentence(error)}"
         message, watched = self.message, self.objective
+        if not message and self.runs:
+            message = f"{self.evaluations:,} evaluations, {self.seconds:.3g} seconds: all was spent"
         if watched is not None and watched.exception:
             message = f"{message} (the objective raised: {watched.exception})"
         return Record(

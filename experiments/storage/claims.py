@@ -10,10 +10,7 @@ from uuid import uuid4
 
 from filelock import BaseFileLock, FileLock, Timeout
 
-from experiments.database import Database
-
-ATTEMPTS = 3
-"""Processes that may die while they run a cell, before it is left alone."""
+from experiments.storage.database import Database
 
 
 class Claims:
@@ -32,47 +29,31 @@ class Claims:
     def take(self, keys: Sequence[str]) -> str | None:
         """Claim the first of these cells that is neither finished nor being run.
 
-        Returns None where there is none: the rest is finished, claimed by processes that live, or
-        `given_up`.
+        Returns None where there is none: the rest is finished, or claimed by processes that live.
         """
         if self._lock is None:
             self._lock = self._lock_of(self._owner)
             self._lock.acquire()
         with self._db.transaction():
             finished = {key for (key,) in self._db.rows("SELECT key FROM results")}
-            claims = {key: rest for key, *rest in self._db.rows("SELECT * FROM claims")}
-            alive = self._living(owner for owner, _ in claims.values())
+            claims = dict(self._db.rows("SELECT key, owner FROM claims"))
+            alive = self._living(claims.values())
             for key in keys:
-                owner, deaths = claims.get(key, (None, 0))
-                if key in finished or owner in alive:
-                    continue
-                deaths += owner is not None
-                free = deaths < ATTEMPTS
-                self._db.do(
-                    "INSERT OR REPLACE INTO claims VALUES (?, ?, ?)",
-                    (key, self._owner if free else None, deaths),
-                )
-                if free:
+                if key not in finished and claims.get(key) not in alive:
+                    self._db.do("INSERT OR REPLACE INTO claims VALUES (?, ?)", (key, self._owner))
                     return key
         return None
 
     def release(self, key: str) -> None:
         """Give a claimed cell back, as if it had not been taken."""
         with self._db.transaction():
-            self._db.do(
-                "UPDATE claims SET owner = NULL WHERE key = ? AND owner = ?", (key, self._owner)
-            )
+            self._db.do("DELETE FROM claims WHERE key = ? AND owner = ?", (key, self._owner))
 
     def elsewhere(self, keys: Iterable[str]) -> set[str]:
         """Return those of these cells that another living process runs now."""
-        rows = self._db.rows("SELECT key, owner FROM claims WHERE owner IS NOT NULL")
+        rows = self._db.rows("SELECT key, owner FROM claims")
         alive = self._living(owner for _, owner in rows) - {self._owner}
         return {key for key, owner in rows if owner in alive}.intersection(keys)
-
-    def given_up(self, keys: Iterable[str]) -> set[str]:
-        """Return those of these cells during which `ATTEMPTS` processes died."""
-        rows = self._db.rows("SELECT key FROM claims WHERE attempts >= ?", (ATTEMPTS,))
-        return {key for (key,) in rows}.intersection(keys)
 
     def close(self) -> None:
         """Let go of everything."""
@@ -81,8 +62,8 @@ class Claims:
             Path(self._lock.lock_file).unlink(missing_ok=True)
             self._lock = None
 
-    def _living(self, owners: Iterable[str | None]) -> set[str]:
-        return {owner for owner in set(owners) if owner is not None and self._lives(owner)}
+    def _living(self, owners: Iterable[str]) -> set[str]:
+        return {owner for owner in set(owners) if self._lives(owner)}
 
     def _lives(self, owner: str) -> bool:
         if owner == self._owner:

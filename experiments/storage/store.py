@@ -10,14 +10,15 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
-from experiments.claims import Claims
-from experiments.database import Database, StoreError
-from experiments.packing import pack, unpack
 from experiments.plan import Cell
 from experiments.record import ProblemInfo, Record, Results
+from experiments.storage.claims import Claims
+from experiments.storage.database import Database, StoreError
+from experiments.storage.packing import pack, unpack
 
 __all__ = ["FILE", "Store", "StoreError"]
 
@@ -117,7 +118,6 @@ class Store:
         rows = [(key,) for key in keys]
         with self._db.transaction():
             self._db.do_many("DELETE FROM results WHERE key = ?", rows)
-            self._db.do_many("DELETE FROM claims WHERE key = ? AND owner IS NULL", rows)
 
     def write(self, record: Record, environment: Mapping[str, Any]) -> None:
         """Keep what a cell gave, with the versions and the machine it was made with."""
@@ -147,15 +147,24 @@ class Store:
             self._db.do("DELETE FROM claims WHERE key = ?", (record.cell.key,))
 
     def read(self) -> Results:
-        """Return all that is finished, in the order of the plan."""
-        infos = [
-            ProblemInfo(**json.loads(t)) for (t,) in self._db.rows("SELECT info FROM problems")
-        ]
-        rows = self._db.each(
+        """Return all that is finished, in the order of the plan.
+
+        Raises
+        ------
+        StoreError
+            If a row is not what this class writes.
+        """
+        infos = self._db.rows("SELECT info FROM problems")
+        rows = self._db.rows(
             "SELECT cell, value, violation, evaluations, gradients, failures, seconds, runs, "
             "message, error, report, arrays FROM cells JOIN results USING (key) ORDER BY position"
         )
-        return Results(tuple(map(_record, rows)), {info.name: info for info in infos})
+        try:
+            problems = [ProblemInfo(**json.loads(text)) for (text,) in infos]
+            records = tuple(map(_record, rows))
+        except (ValueError, TypeError, KeyError, BadZipFile) as error:
+            raise StoreError(f"{self._db.path} can't be read: it is damaged ({error})") from error
+        return Results(records, {info.name: info for info in problems})
 
     def settings(self) -> dict[str, Any]:
         """Return what makes the cells comparable: the budget, and the like."""

@@ -16,9 +16,7 @@ CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE environments (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE problems (name TEXT PRIMARY KEY, info TEXT NOT NULL);
 CREATE TABLE cells (position INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, cell TEXT NOT NULL);
-CREATE TABLE claims (
-    key TEXT PRIMARY KEY, owner TEXT, attempts INTEGER NOT NULL DEFAULT 0
-);
+CREATE TABLE claims (key TEXT PRIMARY KEY, owner TEXT NOT NULL);
 CREATE TABLE results (
     key TEXT PRIMARY KEY, environment INTEGER NOT NULL, finished TEXT NOT NULL,
     value REAL, violation REAL NOT NULL, evaluations INTEGER NOT NULL, gradients INTEGER NOT NULL,
@@ -85,11 +83,6 @@ class Database:
         """Return all rows of a query."""
         with self.in_words():
             return self._db.execute(query, values).fetchall()
-
-    def each(self, query: str) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows of a query one by one."""
-        with self.in_words():
-            yield from self._db.execute(query)
 
     def one(self, query: str, values: Sequence[Any] = ()) -> Any:
         """Return the first value of the first row of a query."""

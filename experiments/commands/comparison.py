@@ -1,0 +1,128 @@
+"""The commands ``compare``, ``report`` and ``export``."""
+
+import shlex
+import sys
+from argparse import Namespace
+from typing import Any
+
+from rich.console import Console
+
+from experiments.cli import FAILED, INTERRUPTED, OK, UsageError
+from experiments.commands.shared import make_folder, refused, say_written, show
+from experiments.report import to_json
+
+
+def compare(options: Namespace) -> int:
+    """Run a comparison; what was done before a Ctrl-C is shown and written as well."""
+    from experiments.comparison import compare as run
+    from experiments.live import Live
+    from experiments.storage import StoreError
+
+    command = _compare_command(options)
+    if options.out is not None:
+        make_folder(options.out)
+    stopped = False
+    try:
+        found = run(
+            options.problems,
+            options.methods,
+            options.seeds,
+            options.budget,
+            restarts=options.restarts,
+            gradients=options.gradients,
+            max_seconds=options.max_seconds,
+            out=options.out,
+            workers=options.workers,
+            force=options.force,
+            only=options.only,
+            tensorboard=options.tensorboard,
+            watch=lambda plan: Live(plan, quiet=options.json),
+        )
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    except StoreError as error:
+        return refused(error)
+    except KeyboardInterrupt as error:
+        found, stopped = getattr(error, "comparison", None), True
+    if found is not None and found.records:
+        _present(found, options, command)
+    if not stopped:
+        return OK
+    done = 0 if found is None else len(found.records)
+    planned = "" if found is None else f" of {found.planned}"
+    print(f"experiments: stopped after {done}{planned} cells", file=sys.stderr)
+    if options.out is None:
+        print("experiments: nothing is kept without --out DIR", file=sys.stderr)
+    else:
+        print(f"experiments: go on by the same command:\n  {command}", file=sys.stderr)
+    return INTERRUPTED
+
+
+def report(options: Namespace) -> int:
+    """Write page, figures and report of a comparison again."""
+    from experiments.comparison import load
+    from experiments.storage import StoreError
+
+    try:
+        found = load(options.folder)
+    except StoreError as error:
+        return refused(error)
+    options.out = options.folder
+    if not found.records:
+        print(f"experiments: no cell of {options.folder} is finished yet", file=sys.stderr)
+        return FAILED
+    _present(found, options, f"experiments report {shlex.quote(str(options.folder))}")
+    return OK
+
+
+def export(options: Namespace) -> int:
+    """Write results for other programs."""
+    from experiments.comparison import load
+    from experiments.export import write
+    from experiments.storage import StoreError
+
+    folder = options.out or options.folder / options.to
+    try:
+        found = load(options.folder)
+        make_folder(folder)
+        notes = write(found, options.to, folder)
+    except StoreError as error:
+        return refused(error)
+    except (ValueError, ModuleNotFoundError) as error:
+        raise UsageError(str(error)) from None
+    if options.json:
+        sys.stdout.write(to_json({"folder": str(folder), "notes": notes}))
+    else:
+        for note in notes:
+            print(note)
+        say_written(folder)
+    return OK
+
+
+def _present(found: Any, options: Namespace, command: str) -> None:
+    """Show a comparison, and write it where it is kept."""
+    if options.out is not None:
+        found.save(options.out, command, options.by)
+    if options.json:
+        sys.stdout.write(to_json({"command": command} | found.summary(options.by)))
+        return
+    for table in found.tables(options.by):
+        show(table)
+    Console().print(found.verdict(options.by), markup=False, highlight=False)
+    if options.out is not None:
+        say_written(options.out)
+
+
+def _compare_command(options: Namespace) -> str:
+    """The command that does the same again, without what does not change results."""
+    words = ["experiments compare", *map(shlex.quote, options.problems)]
+    if options.methods:
+        words.append(f"--methods {shlex.quote(','.join(options.methods))}")
+    words.append(f"--seeds {options.seeds} --budget {options.budget}")
+    words += [f"--max-seconds {options.max_seconds:g}"] if options.max_seconds else []
+    words += ["--gradients"] if options.gradients else []
+    words += [] if options.restarts else ["--no-restarts"]
+    words += [f"--by {options.by}"] if options.by != "evaluations" else []
+    words += [f"--workers {options.workers}"] if options.workers > 1 else []
+    words += [f"--out {shlex.quote(str(options.out))}"] if options.out is not None else []
+    return " ".join(words)

@@ -1,0 +1,94 @@
+"""The command ``list``."""
+
+import sys
+from argparse import Namespace
+from dataclasses import asdict
+from typing import Any
+
+from experiments.cli import OK
+from experiments.commands.shared import show
+from experiments.report import Column, Table, to_json
+
+
+def listing(options: Namespace) -> int:
+    """Show problems and methods."""
+    kinds = {"problems": _problems, "methods": _methods}
+    chosen = {k: v for k, v in kinds.items() if options.what in (None, k)}
+    if options.json:
+        sys.stdout.write(to_json({kind: make()[1] for kind, make in chosen.items()}))
+    else:
+        for make in chosen.values():
+            show(make()[0])
+    return OK
+
+
+def _methods() -> tuple[Table, list[dict[str, Any]]]:
+    from blackbox import ALGORITHMS
+
+    rows = [
+        [
+            row.name,
+            row.gradients,
+            row.bounds,
+            "yes" if row.constraints else "-",
+            "yes" if row.tolerates_failures else "-",
+            "yes" if row.changing else "-",
+            row.library,
+            row.batch,
+            row.summary,
+        ]
+        for row in ALGORITHMS.values()
+    ]
+    titles = ("method", "gradients", "bounds", "constraints", "failures", "changing", "library")
+    columns = [
+        *(Column(title, number=False) for title in titles),
+        Column("a batch is", number=False, extra=True),
+        Column("what it is", number=False, extra=True),
+    ]
+    notes = [
+        "gradients: optional: uses the objective's own, else finite differences. bounds: strict: "
+        "none needed, never left; required: finite ones. failures: converges although a quarter "
+        "of all evaluations fail. changing: stands an objective that changes from batch to batch "
+        "(minibatches, fresh noise)."
+    ]
+    plain = [
+        {key: value for key, value in asdict(row).items() if key not in ("proof", "where")}
+        for row in ALGORITHMS.values()
+    ]
+    return Table("Methods", columns, rows, notes), plain
+
+
+def _problems() -> tuple[Table, list[dict[str, Any]]]:
+    from experiments.problems import PROBLEMS
+
+    plain = [
+        {
+            "name": row.name,
+            "description": row.description,
+            "source": row.source,
+            "n": row.n,
+            "bounds": row.bounds,
+            "optimum": row.optimum,
+        }
+        for row in PROBLEMS.values()
+    ]
+    rows = [
+        [
+            row.name,
+            str(row.n),
+            f"{row.bounds[0]:g} .. {row.bounds[1]:g}",
+            "unknown" if row.optimum is None else f"{row.optimum:g}",
+            row.description,
+            row.source,
+        ]
+        for row in PROBLEMS.values()
+    ]
+    columns = [
+        Column("problem", number=False),
+        Column("variables"),
+        Column("box"),
+        Column("optimum"),
+        Column("what it is", number=False),
+        Column("source", number=False, extra=True),
+    ]
+    return Table("Problems", columns, rows), plain

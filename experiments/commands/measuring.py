@@ -1,0 +1,133 @@
+"""The commands ``reproduce``, ``speed`` and ``agreement``."""
+
+import sys
+from argparse import Namespace
+
+from experiments.cli import FAILED, OK, UsageError
+from experiments.commands.shared import (
+    collect,
+    ended,
+    make_folder,
+    progress_bar,
+    say_written,
+    show,
+)
+from experiments.report import to_json
+
+
+def reproduce(options: Namespace) -> int:
+    """Run the article's experiment; 1 where a published loss does not come back."""
+    from experiments import reproduce_report
+    from experiments.reproduce import reproduce as run
+    from experiments.reproduce import steps
+
+    make_folder(options.out)
+    with progress_bar() as progress:
+        task = progress.add_task("the article's five runs", total=steps(options.seeds))
+        found = run(
+            options.seeds, advance=lambda label: progress.update(task, advance=1, description=label)
+        )
+        progress.update(task, description="drawing")
+        command = f"experiments reproduce --seeds {options.seeds}"
+        content = reproduce_report.save(found, options.out, command)
+    failed = [check for check in found.checks() if not check.passed]
+    if options.json:
+        sys.stdout.write(to_json(content))
+    else:
+        show(reproduce_report.table(found))
+        say_written(options.out)
+    for check in failed:
+        print(f"experiments: {check.sentence()}", file=sys.stderr)
+    return FAILED if failed else OK
+
+
+def speed(options: Namespace) -> int:
+    """Measure; a missed goal is reported and is no failure."""
+    if options.topic == "population":
+        return _population(options)
+    if options.device or options.threads:
+        raise UsageError("--device and --threads belong to `experiments speed population`")
+    from experiments import speed as measuring
+    from experiments.speed_cases import BENCHMARKS
+
+    make_folder(options.out)
+    found, stopped = collect(
+        measuring.measure_all(quick=options.quick), len(BENCHMARKS), (b.name for b in BENCHMARKS)
+    )
+    command = "experiments speed" + (" --quick" if options.quick else "")
+    content = measuring.summary(found, command + (", stopped early" if stopped else ""))
+    if found:
+        measuring.save(found, options.out, content)
+    if options.json:
+        sys.stdout.write(to_json(content))
+    elif found:
+        show(measuring.table(found))
+        say_written(options.out)
+    return ended(stopped, len(found), len(BENCHMARKS))
+
+
+def _population(options: Namespace) -> int:
+    """Measure what a population costs; a missed goal is reported and is no failure."""
+    from experiments.population import measure, report
+    from experiments.problems import digits
+    from experiments.speed import threads
+
+    device, count = options.device or "cpu", options.threads or 1
+    _usable(device)
+    try:
+        digits.require()
+    except ModuleNotFoundError as error:
+        raise UsageError(str(error)) from None
+    make_folder(options.out)
+    with threads(count):
+        steps = measure.steps(device, count, quick=options.quick)
+        found, stopped = collect(
+            measure.measure_all(steps), len(steps), (step.label for step in steps)
+        )
+    words = ["experiments speed population"]
+    words += [f"--device {device}"] if device != "cpu" else []
+    words += [f"--threads {count}"] if count != 1 else []
+    words += ["--quick"] if options.quick else []
+    command = " ".join(words) + (", stopped early" if stopped else "")
+    content = report.summary(found, command, device, count)
+    if found:
+        report.save(found, options.out, report.stem(device, count), content)
+    if options.json:
+        sys.stdout.write(to_json(content))
+    elif found:
+        for table in report.tables(found):
+            show(table)
+        say_written(options.out)
+    return ended(stopped, len(found), len(steps))
+
+
+def agreement(options: Namespace) -> int:
+    """Hold every path against a plain loop; 1 where one differs by more than rounding."""
+    from experiments import agreement as comparing
+
+    make_folder(options.out)
+    cases = comparing.cases()
+    found, stopped = collect(comparing.compare_all(cases), len(cases), (c.label for c in cases))
+    command = "experiments agreement" + (", stopped early" if stopped else "")
+    content = comparing.summary(found, command)
+    if found:
+        comparing.save(found, options.out, content)
+    if options.json:
+        sys.stdout.write(to_json(content))
+    elif found:
+        for table in comparing.tables(found):
+            show(table)
+        say_written(options.out)
+    beyond = [sentence for one in found for sentence in one.beyond()]
+    for sentence in beyond:
+        print(f"experiments: {sentence}", file=sys.stderr)
+    return ended(stopped, len(found), len(cases)) or (FAILED if beyond else OK)
+
+
+def _usable(device: str) -> None:
+    """Refuse a device that torch does not find, before the work."""
+    import torch
+
+    there = {"cpu": True, "cuda": torch.cuda.is_available()}
+    if not there.get(device, torch.backends.mps.is_available()):
+        raise UsageError(f"torch finds no {device} device here; leave --device out for the cpu")

@@ -1,0 +1,74 @@
+"""What several commands do: folders, progress, tables on a terminal."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from experiments.cli import FAILED, INTERRUPTED, OK, UsageError
+from experiments.report import Table
+
+
+def collect(work: Iterator[Any], total: int, labels: Iterable[str]) -> tuple[list[Any], bool]:
+    """Everything that the work yields, until its end or Ctrl-C (then True)."""
+    done: list[Any] = []
+    try:
+        with progress_bar() as progress:
+            task = progress.add_task("", total=total)
+            for label in labels:
+                progress.update(task, description=label)
+                done.append(next(work))
+                progress.advance(task)
+    except KeyboardInterrupt:
+        return done, True
+    return done, False
+
+
+def ended(stopped: bool, done: int, total: int) -> int:
+    if stopped:
+        print(f"experiments: stopped after {done} of {total}; these are kept", file=sys.stderr)
+        return INTERRUPTED
+    return OK
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder now: to fail before the work, not after it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write to {folder}: {error.strerror}") from None
+
+
+def show(table: Table) -> None:
+    console = Console()
+    console.print(table.rich(console.width))
+
+
+def say_written(folder: Path) -> None:
+    names = ", ".join(sorted(path.name for path in folder.iterdir() if path.is_file()))
+    Console().print(f"[dim]wrote {folder}: {names}[/dim]", highlight=False)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """A line on stderr, where that is a terminal."""
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+        yield progress
+
+
+def refused(error: Exception) -> int:
+    print(f"experiments: {error}", file=sys.stderr)
+    return FAILED

@@ -1,0 +1,89 @@
+"""Methods as they are written in a plan: a name, and options after colons.
+
+``cma:CMA_diagonal=True:popsize=32``. Values are Python literals, or bare words, which are texts.
+"""
+
+import ast
+import re
+import warnings
+from typing import Any
+
+START = "start"
+"""Takes the place of a method: the start alone, evaluated once, which the others should beat."""
+
+
+def parse_method(text: str) -> tuple[str, dict[str, Any]]:
+    """Return the name and the options that a text names; whether they exist is not asked.
+
+    Raises
+    ------
+    ValueError
+        For an option that is not written ``name=value``, or given twice.
+
+    Examples
+    --------
+    >>> parse_method("pso:swarmsize=40:updating=immediate")
+    ('pso', {'swarmsize': 40, 'updating': 'immediate'})
+    """
+    name, *parts = _split(text)
+    if "=" in name or ":" in name:
+        raise ValueError(
+            f"{text!r} is no method: options follow its name after colons, as in "
+            "cma:CMA_diagonal=True:popsize=32"
+        )
+    pairs = [[side.strip() for side in part.split("=", 1)] for part in parts]
+    options = {key: _value(key, value) for key, value in pairs}
+    if len(options) < len(pairs):
+        raise ValueError(f"{text!r} gives an option twice")
+    return name, options
+
+
+def _split(text: str) -> list[str]:
+    """Split before each ``:name=``; other colons belong to values."""
+    return [part.strip() for part in re.split(r":(?=\s*\w+\s*=)", text)]
+
+
+def _value(option: str, text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+        pass
+    if not re.fullmatch(r"[A-Za-z_][\w-]*", text):
+        raise ValueError(f"{option}={text}: the value is neither a Python literal nor a word")
+    if text in ("true", "false", "none"):
+        raise ValueError(f"{option}={text}: Python writes {text.capitalize()}")
+    return text
+
+
+def check_method(text: str) -> str:
+    """Return a method's text with its name as the table has it.
+
+    Raises
+    ------
+    ValueError
+        For a method or an option that is not known, or a value that the method refuses.
+    """
+    from scipy.optimize import OptimizeWarning
+
+    from blackbox.algorithms import find
+
+    name, options = parse_method(text)
+    if name in ("auto", START):
+        if options:
+            raise ValueError(f"{name!r} takes no options; got {text!r}")
+        return name
+    row = find(name)
+    if options:
+        try:
+            with warnings.catch_warnings():  # some methods only warn of unknown options
+                warnings.simplefilter("error", OptimizeWarning)
+                row.make(options)
+        except (TypeError, OptimizeWarning) as error:
+            raise ValueError(f"{text}: {error}") from error
+    return ":".join([row.name, *_split(text)[1:]])
+
+
+def label(text: str) -> tuple[str, str]:
+    """Return a method for people: its name, and its options."""
+    name, options = parse_method(text)
+    return name, ", ".join(f"{option}={value}" for option, value in options.items())
