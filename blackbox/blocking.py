@@ -105,9 +105,18 @@ class Pointwise:
     """The objective as solvers call it: for one point's value, then for its gradient.
 
     Keeps the point that was asked last, as scipy asks for a value and a gradient in two calls.
+
+    Parameters
+    ----------
+    problem, evaluate
+        What `Blocking.solve` is given.
+    gradients
+        Whether the solver will want gradients: then they come with the values, where the objective
+        gives both in one call. It may be changed as the solver goes on.
     """
 
-    def __init__(self, problem: Problem, evaluate: Evaluate) -> None:
+    def __init__(self, problem: Problem, evaluate: Evaluate, *, gradients: bool = True) -> None:
+        self.gradients = gradients
         self._joint = problem.gradients == "joint"
         self._lower, self._upper = problem.lower, problem.upper
         self._evaluate = evaluate
@@ -122,7 +131,7 @@ class Pointwise:
             return self._ready.pop()
         # Solvers step over a bound by a rounding error now and then.
         points = np.minimum(np.maximum(x, self._lower), self._upper)[None]
-        told = self._evaluate(Ask(points, gradients=self._joint))
+        told = self._evaluate(Ask(points, gradients=self._joint and self.gradients))
         self.points, self.values = points, told.values
         self._gradient = None if told.gradients is None else told.gradients[0]
         return float(told.values[0])

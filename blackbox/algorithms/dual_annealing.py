@@ -3,14 +3,15 @@
 Xiang, Y., Sun, D. Y., Fan, W., Gong, X. G. (1997), Physics Letters A 233, 216-220.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import dual_annealing
+from scipy.optimize import OptimizeResult, dual_annealing, minimize
 
 from blackbox.blocking import Blocking, Pointwise
-from blackbox.types import Ask, Evaluate, Problem, RandomStream, Stop, Told
+from blackbox.types import Array, Ask, Evaluate, Problem, RandomStream, Stop, Told
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class DualAnnealing(Blocking):
 
     def solve(self, problem: Problem, rng: RandomStream, evaluate: Evaluate) -> Stop:
         """Run scipy's solver on `evaluate`."""
-        objective = Pointwise(problem, _with_errstate(evaluate))
+        # The chain wants values alone; only its local searches want gradients.
+        objective = Pointwise(problem, _with_errstate(evaluate), gradients=False)
         stream = {"seed" if isinstance(rng, np.random.RandomState) else "rng": rng}
         # Failed evaluations are +inf, and scipy subtracts them from each other.
         with np.errstate(all="ignore"):
@@ -67,8 +69,11 @@ class DualAnnealing(Blocking):
             "options": options,
         }
         if problem.gradients != "none":
-            kwargs["jac"] = objective.gradient
-            return kwargs
+            return kwargs | {
+                "method": _descend,
+                "jac": objective.gradient,
+                "options": {"objective": objective, "options": options},
+            }
         options["workers"] = objective.map_stencil
         eps = float(np.finfo(problem.dtype).eps)
         coarse = problem.dtype != np.float64
@@ -80,6 +85,24 @@ class DualAnnealing(Blocking):
         elif coarse:
             options["eps"] = eps**0.5
         return kwargs
+
+
+def _descend(
+    fun: Callable[..., float],
+    x0: Array,
+    *,
+    jac: Callable[[Array], Array],
+    bounds: Any,
+    objective: Pointwise,
+    options: dict[str, Any],
+    **_: Any,
+) -> OptimizeResult:
+    """scipy's default local search by the objective's own gradient; a ``method`` of scipy's."""
+    objective.gradients = True
+    try:
+        return minimize(fun, x0, method="L-BFGS-B", jac=jac, bounds=bounds, options=options)
+    finally:
+        objective.gradients = False
 
 
 def _with_errstate(evaluate: Evaluate) -> Evaluate:

@@ -22,7 +22,7 @@ class PySwarm(Swarm, Blocking):
         """Run pyswarm on `evaluate`."""
         import pyswarm
 
-        last = Pointwise(problem, evaluate)
+        last = Pointwise(problem, evaluate, gradients=False)
         # An exception that crosses the library's compiled loop makes it print to stderr. So it
         # waits here while the loop runs empty.
         raised: BaseException | None = None
