@@ -69,6 +69,12 @@ class Comparison(Results):
 
         return tables.standing(self, axis)
 
+    def tables(self, axis: Axis = "evaluations") -> list[Table]:
+        """Return the tables that a reader wants first: all problems, each problem, failures."""
+        from experiments import tables
+
+        return tables.all_tables(self, axis)
+
     def failures(self) -> Table:
         """Return a line for each problem and method with cells or evaluations that failed."""
         from experiments import tables

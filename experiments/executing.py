@@ -107,7 +107,7 @@ def describe() -> dict[str, Any]:
 
 
 @contextmanager
-def _events(folder: Path | None) -> Iterator[Callable[[Record], None]]:
+def _events(folder: Path | None) -> Iterator[Callable[[Record], object]]:
     if folder is None:
         yield lambda record: None
         return

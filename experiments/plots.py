@@ -138,7 +138,8 @@ def _figure(
     """A figure and its axes, saved at the end; the caller's settings of matplotlib don't count."""
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(_STYLE)
+        style: Any = _STYLE
+        mpl.rcParams.update(style)
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
         yield figure, figure.subplots(1, columns)

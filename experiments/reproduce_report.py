@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from experiments.environment import describe, machine, versions
+from experiments.pictures import article as pictures
 from experiments.problems import article
 from experiments.report import Column, Table, to_json, write
 from experiments.reproduce import ENTRIES, Outcome, Reproduction
@@ -187,14 +188,14 @@ def _published(method: str) -> float:
 
 
 def _draw(found: Reproduction, folder: Path) -> None:
-    article_pictures.article({o.entry.label: o.every for o in found.outcomes}, folder / "figure.png")
-    article_pictures.losses(
+    pictures.article({o.entry.label: o.every for o in found.outcomes}, folder / "figure.png")
+    pictures.losses(
         {"evaluations": [_curve(o, "evaluations") for o in found.outcomes]},
         folder / "evaluations.png",
         title="The same runs by evaluations",
         optimum=article.OPTIMUM,
     )
-    article_pictures.losses(
+    pictures.losses(
         {
             "forward-pass equivalents (value 1, gradient +2)": [
                 _curve(o, "passes") for o in found.outcomes
@@ -205,7 +206,7 @@ def _draw(found: Reproduction, folder: Path) -> None:
         title="The same runs by forward passes and by time",
         optimum=article.OPTIMUM,
     )
-    article_pictures.distribution(
+    pictures.distribution(
         found.cma,
         folder / "cma.png",
         title=f"CMA-ES: final loss over {len(found.cma)} seeds",
@@ -215,11 +216,11 @@ def _draw(found: Reproduction, folder: Path) -> None:
     )
 
 
-def _curve(outcome: Outcome, against: str) -> article_pictures.Curve:
+def _curve(outcome: Outcome, against: str) -> pictures.Curve:
     spent, end = outcome.curve.get(against), getattr(outcome, against, 0.0)
     if against == "passes":
         spent = outcome.curve["evaluations"] + 2 * outcome.curve["gradients"]
         end = outcome.evaluations + 2 * outcome.gradients
     assert spent is not None
     best = outcome.curve["values"]
-    return article_pictures.Curve(outcome.entry.method, outcome.entry.label, spent, best, float(end))
+    return pictures.Curve(outcome.entry.method, outcome.entry.label, spent, best, float(end))

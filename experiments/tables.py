@@ -21,8 +21,28 @@ CLOSE = 0.01
 """A run counts as solved within this share of the optimum."""
 PRECISE = 1e-8
 """Where values are shown as precisions: a run counts as solved within this one."""
+GROUPS_LISTED = 12
+"""With more problems, tables of all of them say more than a line for each."""
 RECORDS_LISTED = 2000
 """With more cells, JSON holds their statistics only; `experiments export` has each."""
+
+
+def all_tables(comparison: "Comparison", axis: Axis) -> list[Table]:
+    """Return the tables that a reader wants first.
+
+    Over several problems, how the methods stand comes first; each problem has its lines where there
+    are few of them. What failed comes last, if anything did.
+    """
+    from experiments.statistics.matrix import contestants, final_values
+
+    found = []
+    several = len(comparison.groups) > 1 and len(contestants(comparison)) > 1
+    if several and final_values(comparison, axis).complete().pairs:
+        found.append(standing(comparison, axis)._replace(title=title(comparison)))
+    if not found or len(comparison.groups) <= GROUPS_LISTED:
+        found.append(values(comparison, axis))
+    lost = failures(comparison)
+    return [*found, *([lost] if lost.rows else [])]
 
 
 def values(comparison: "Comparison", axis: Axis) -> Table:

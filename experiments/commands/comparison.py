@@ -3,6 +3,7 @@
 import shlex
 import sys
 from argparse import Namespace
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -14,6 +15,7 @@ from experiments.report import to_json
 
 def compare(options: Namespace) -> int:
     """Run a comparison; what was done before a Ctrl-C is shown and written as well."""
+    from experiments.comparison import Comparison
     from experiments.comparison import compare as run
     from experiments.live import Live
     from experiments.storage import StoreError
@@ -22,6 +24,7 @@ def compare(options: Namespace) -> int:
     if options.out is not None:
         make_folder(options.out)
     stopped = False
+    found: Comparison | None
     try:
         found = run(
             options.problems,
@@ -78,25 +81,36 @@ def report(options: Namespace) -> int:
 def export(options: Namespace) -> int:
     """Write results for other programs."""
     from experiments.comparison import load
-    from experiments.export import write
     from experiments.storage import StoreError
 
     folder = options.out or options.folder / options.to
     try:
         found = load(options.folder)
         make_folder(folder)
-        notes = write(found, options.to, folder)
+        left_out = _write(found, options.to, folder)
     except StoreError as error:
         return refused(error)
     except (ValueError, ModuleNotFoundError) as error:
         raise UsageError(str(error)) from None
+    for sentence in left_out:
+        print(f"experiments: left out: {sentence}", file=sys.stderr)
     if options.json:
-        sys.stdout.write(to_json({"folder": str(folder), "notes": notes}))
+        sys.stdout.write(to_json({"folder": str(folder), "left_out": left_out}))
     else:
-        for note in notes:
-            print(note)
         say_written(folder)
     return OK
+
+
+def _write(results: Any, kind: str, folder: Path) -> list[str]:
+    """Write, and return what was left out."""
+    if kind == "coco":
+        from experiments.export.coco import write_coco
+
+        return list(write_coco(results, folder).left_out)
+    from experiments.export.tables import write_csv, write_parquet
+
+    (write_csv if kind == "csv" else write_parquet)(results, folder)
+    return []
 
 
 def _present(found: Any, options: Namespace, command: str) -> None:

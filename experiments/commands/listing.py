@@ -59,36 +59,43 @@ def _methods() -> tuple[Table, list[dict[str, Any]]]:
 
 
 def _problems() -> tuple[Table, list[dict[str, Any]]]:
-    from experiments.problems import PROBLEMS
+    from experiments.problems import FAMILIES
 
-    plain = [
-        {
-            "name": row.name,
-            "description": row.description,
-            "source": row.source,
-            "n": row.n,
-            "bounds": row.bounds,
-            "optimum": row.optimum,
-        }
-        for row in PROBLEMS.values()
-    ]
-    rows = [
-        [
-            row.name,
-            str(row.n),
-            f"{row.bounds[0]:g} .. {row.bounds[1]:g}",
-            "unknown" if row.optimum is None else f"{row.optimum:g}",
-            row.description,
-            row.source,
+    rows, plain = [], []
+    for family in FAMILIES.values():
+        parameters = [
+            f"{name}: {one.meaning} ({one.values.allowed}; default {one.default})"
+            for name, one in family.parameters.items()
         ]
-        for row in PROBLEMS.values()
-    ]
+        told = ". ".join([family.description, *parameters])
+        texts = (family.name, family.variables, family.box, family.optimum, family.cost)
+        rows.append([*texts, told, family.source])
+        plain.append(
+            {
+                name: getattr(family, name)
+                for name in ("name", "description", "source", "variables", "box", "start")
+            }
+            | {"optimum": family.optimum, "cost": family.cost}
+            | {
+                "parameters": {
+                    name: {
+                        "meaning": one.meaning,
+                        "values": one.values.allowed,
+                        "default": one.default,
+                    }
+                    for name, one in family.parameters.items()
+                }
+            }
+        )
     columns = [
-        Column("problem", number=False),
-        Column("variables"),
-        Column("box"),
-        Column("optimum"),
+        *(Column(name, number=False) for name in ("problem", "variables", "box", "optimum")),
+        Column("an evaluation", number=False, extra=True),
         Column("what it is", number=False),
         Column("source", number=False, extra=True),
     ]
-    return Table("Problems", columns, rows), plain
+    notes = [
+        "Parameters follow the name after colons, several values at once: bbob:f=1-24:n=2,5. Your "
+        "own: path/to/file.py:function, with its box as an attribute: "
+        "function.bounds = [(-5, 5)] * 10."
+    ]
+    return Table("Problems", columns, rows, notes), plain

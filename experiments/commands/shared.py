@@ -29,6 +29,7 @@ def collect(work: Iterator[Any], total: int, labels: Iterable[str]) -> tuple[lis
 
 
 def ended(stopped: bool, done: int, total: int) -> int:
+    """Say whether the work was stopped early; return the exit code."""
     if stopped:
         print(f"experiments: stopped after {done} of {total}; these are kept", file=sys.stderr)
         return INTERRUPTED
@@ -44,12 +45,14 @@ def make_folder(folder: Path) -> None:
 
 
 def show(table: Table) -> None:
+    """Print a table, as wide as the terminal."""
     console = Console()
     console.print(table.rich(console.width))
 
 
 def say_written(folder: Path) -> None:
-    names = ", ".join(sorted(path.name for path in folder.iterdir() if path.is_file()))
+    """Say what lies in a folder now."""
+    names = ", ".join(sorted(path.name for path in folder.iterdir() if path.name[0] != "."))
     Console().print(f"[dim]wrote {folder}: {names}[/dim]", highlight=False)
 
 
@@ -70,5 +73,6 @@ def progress_bar() -> Iterator[Progress]:
 
 
 def refused(error: Exception) -> int:
+    """Say why something can't be done; return the exit code."""
     print(f"experiments: {error}", file=sys.stderr)
     return FAILED

@@ -1,123 +1,140 @@
-"""Named problems, one file a family.
+"""Named problems, one file a family, and users' own.
 
-To add one: write a file with a row (a `Benchmark`) for each problem, and add the rows to
-`PROBLEMS`. Rows are plain data: torch and data sets load only when an objective is made.
+A problem is written as ``name``, as ``name:parameter=value:...`` where it is one of a family, or as
+``path/to/file.py:name``. A parameter may have several values (``bbob:f=1-24:n=2,5,10``), so that
+the text names several problems.
+
+To add one: write a file with a `Family`, and add it to `FAMILIES`. Rows are plain data: torch, ioh
+and data sets load only when a problem is made.
 """
 
 import difflib
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+import re
 
-import numpy as np
-from numpy.typing import NDArray
+from experiments.problems import (
+    article,
+    bbob,
+    classifiers,
+    constrained,
+    control,
+    finetune,
+    hyperparameters,
+    quantized,
+    sampling,
+    sphere,
+    toys,
+)
+from experiments.problems.benchmark import Benchmark
+from experiments.problems.family import Family
 
-from experiments.problems import article, digits, finetune, quantized
+__all__ = ["FAMILIES", "PROBLEMS", "Benchmark", "Family", "expand", "find", "from_object"]
 
-Array = NDArray[np.float64]
-Random = np.random.Generator | np.random.RandomState
-
-
-@dataclass(frozen=True, eq=False)
-class Benchmark:
-    """A problem to compare methods on.
-
-    Attributes
-    ----------
-    name, description, source
-        What it is called, what it is in a sentence, where it comes from.
-    make
-        Builds the objective: batched, (k, n) -> (k,).
-    n
-        Number of variables.
-    bounds
-        The box, one pair for all variables.
-    draw
-        The rule for starting points: from a source of randomness to a point (n,).
-    optimum
-        The best value known; None where nobody knows.
-    report
-        What a solution (n,) is worth beyond its value, by name: figures on data held out.
-    require
-        Raises ModuleNotFoundError where something is missing that the problem needs.
-    """
-
-    name: str
-    description: str
-    source: str
-    make: Callable[[], Any]
-    n: int
-    bounds: tuple[float, float]
-    draw: Callable[[Random], Array]
-    optimum: float | None = None
-    report: Callable[[Array], dict[str, float]] | None = None
-    require: Callable[[], None] | None = None
-
-    def start(self, seed: int, run: int = 0) -> Array:
-        """Return where to begin: the same for every method, for each seed and restart.
-
-        Parameters
-        ----------
-        seed
-            Names the start; the first is drawn from numpy's legacy stream of this seed, so that
-            seeds of published experiments give the published starts.
-        run
-            0 for the first start, 1, 2, ... for restarts.
-        """
-        if run == 0:
-            return self.draw(np.random.RandomState(seed))
-        return self.draw(np.random.default_rng([seed, run]))
-
-
-PROBLEMS: dict[str, Benchmark] = {
-    row.name: row
-    for row in [
-        Benchmark(
-            name="article",
-            description="a 2-2-2 ReLU network learns the identity, one input 1000 times larger",
-            source='"Advanced optimizers for PyTorch" (2024)',
-            make=article.objective,
-            n=article.N,
-            bounds=article.BOUNDS,
-            draw=article.draw,
-            optimum=article.OPTIMUM,
-        ),
-        Benchmark(
-            name="quantized",
-            description="cross-entropy of a 64-16-10 digit classifier with ternary weights",
-            source="digits: Alpaydin and Kaynak (1998), from scikit-learn",
-            make=quantized.objective,
-            n=quantized.N,
-            bounds=quantized.BOUNDS,
-            draw=quantized.draw,
-            report=quantized.report,
-            require=digits.require,
-        ),
-        Benchmark(
-            name="finetune",
-            description="1 - macro F1 of a digit classifier, fine-tuned to images out of focus",
-            source="digits: Alpaydin and Kaynak (1998), from scikit-learn",
-            make=finetune.objective,
-            n=finetune.N,
-            bounds=finetune.BOUNDS,
-            draw=finetune.draw,
-            report=finetune.report,
-            require=digits.require,
-        ),
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in [
+        article.FAMILY,
+        quantized.FAMILY,
+        finetune.FAMILY,
+        bbob.FAMILY,
+        sphere.FAMILY,
+        constrained.FAMILY,
+        toys.XOR,
+        toys.SPIRALS,
+        *(classifier.family() for classifier in classifiers.CLASSIFIERS),
+        sampling.FAMILY,
+        hyperparameters.FAMILY,
+        control.CARTPOLE,
+        control.ACROBOT,
     ]
 }
+PROBLEMS: dict[str, Benchmark] = {
+    name: family.make() for name, family in FAMILIES.items() if not family.parameters
+}
+"""Those that are one of their kind."""
 
 
-def find(name: str) -> Benchmark:
-    """Return a problem by its name.
+def expand(text: str) -> list[Benchmark]:
+    """Return the problems that a text names, in the order of its family's parameters.
+
+    Parameters
+    ----------
+    text
+        ``article``, ``bbob:f=1-24:n=2,5``, ``path/to/file.py:function``. Parameters that are left
+        out have their defaults.
 
     Raises
     ------
     ValueError
-        If there is none; it names the nearest.
+        If there is no such problem, parameter or value; it names those that there are. If a package
+        is missing; it says how to install it. If a user's file does not import, or has no such
+        problem.
+
+    Examples
+    --------
+    >>> [problem.name for problem in expand("sphere:n=2,3:noise=0")]
+    ['sphere:n=2:noise=0', 'sphere:n=3:noise=0']
     """
-    if name in PROBLEMS:
-        return PROBLEMS[name]
-    close = difflib.get_close_matches(name, PROBLEMS, n=3, cutoff=0.5)
+    if re.search(r"\.py(:|$)", text):
+        from experiments.problems.user import from_file
+
+        return [from_file(text)]
+    name, *parts = (part.strip() for part in text.split(":"))
+    if name not in FAMILIES:
+        raise ValueError(_unknown(name))
+    given: dict[str, str] = {}
+    for part in parts:
+        key, equals, value = (side.strip() for side in part.partition("="))
+        if not equals:
+            raise ValueError(
+                f"problem {text!r}: {part!r} is not written parameter=value, as in "
+                f"{FAMILIES[name].usage}"
+            )
+        if key in given:
+            raise ValueError(f"problem {text!r} gives {key} twice")
+        given[key] = value
+    return FAMILIES[name].expand(given)
+
+
+def find(name: str) -> Benchmark:
+    """Return the one problem that a text names.
+
+    Raises
+    ------
+    ValueError
+        As `expand`; and if it names several.
+    """
+    found = expand(name)
+    if len(found) > 1:
+        raise ValueError(f"{name!r} names {len(found)} problems, from {found[0].name!r} on")
+    return found[0]
+
+
+def from_object(given: object, name: str | None = None) -> Benchmark:
+    """Return the problem that a Python object is: see `experiments.problems.user`.
+
+    Parameters
+    ----------
+    given
+        A function of a point (n,), or an object that can be called so, with `x0` or `bounds`.
+    name
+        What to call it; by default its own name, or that of its class.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it cannot be called, or does not say where to start.
+    """
+    from experiments.problems import user
+
+    return user.from_object(given, name)
+
+
+def _unknown(name: str) -> str:
+    close = difflib.get_close_matches(name, FAMILIES, n=3, cutoff=0.75)
     hint = f" (did you mean {' or '.join(map(repr, close))}?)" if close else ""
-    raise ValueError(f"unknown problem {name!r}{hint}; there are: {', '.join(sorted(PROBLEMS))}")
+    file = (
+        "; a function of yours is written path/to/file.py:name"
+        if re.search(r"[\\/.]", name)
+        else ""
+    )
+    return f"unknown problem {name!r}{hint}; there are: {', '.join(sorted(FAMILIES))}{file}"

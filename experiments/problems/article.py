@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.problems.benchmark import Benchmark
+from experiments.problems.family import Family
+
 if TYPE_CHECKING:
     import torch
 
@@ -95,3 +98,20 @@ def stream() -> np.random.RandomState:
     rng = np.random.RandomState(SEED)
     draw(rng)
     return rng
+
+
+FAMILY = Family.single(
+    Benchmark(
+        name="article",
+        description="a 2-2-2 ReLU network learns the identity, one input 1000 times larger",
+        source='"Advanced optimizers for PyTorch" (2024)',
+        make=objective,
+        n=N,
+        bounds=BOUNDS,
+        draw=draw,
+        legacy=True,
+        optimum=OPTIMUM,
+        cost="5 us",
+    ),
+    start="normal, a tenth in scale; seed 42 has the article's",
+)

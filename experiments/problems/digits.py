@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
+SOURCE = "digits: Alpaydin and Kaynak (1998), from scikit-learn"
 PIXELS = 64
 CLASSES = 10
 
@@ -27,7 +28,7 @@ def require() -> None:
     if importlib.util.find_spec("sklearn") is None:
         raise ModuleNotFoundError(
             "the digits come with scikit-learn, which is not installed; run: "
-            'pip install "scikit-learn>=1.5"',
+            'pip install -e ".[problems]"',
             name="sklearn",
         )
 

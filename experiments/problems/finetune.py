@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.problems import digits
+from experiments.problems.benchmark import Benchmark
+from experiments.problems.family import Family
 
 if TYPE_CHECKING:
     import torch
@@ -137,3 +139,21 @@ def _pretrained() -> "dict[str, torch.Tensor]":
             cross_entropy(model(images[PRETRAINING]), labels[PRETRAINING]).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
     return model.state_dict()
+
+
+FAMILY = Family.single(
+    Benchmark(
+        name="finetune",
+        description="1 - macro F1 of a digit classifier, fine-tuned to images out of focus",
+        source=digits.SOURCE,
+        make=objective,
+        n=N,
+        bounds=BOUNDS,
+        draw=draw,
+        legacy=True,
+        report=report,
+        require=digits.require,
+        cost="100 us",
+    ),
+    start="the pretrained network",
+)

@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.problems import digits
+from experiments.problems.benchmark import Benchmark
+from experiments.problems.family import Family
 
 if TYPE_CHECKING:
     from torch import nn
@@ -85,3 +87,21 @@ def report(x: Array) -> dict[str, float]:
     with torch.no_grad():
         right = model(images[TRAINING:]).argmax(-1) == labels[TRAINING:]
     return {"test accuracy": float(right.double().mean())}
+
+
+FAMILY = Family.single(
+    Benchmark(
+        name="quantized",
+        description="cross-entropy of a 64-16-10 digit classifier with ternary weights",
+        source=digits.SOURCE,
+        make=objective,
+        n=N,
+        bounds=BOUNDS,
+        draw=draw,
+        legacy=True,
+        report=report,
+        require=digits.require,
+        cost="60 us",
+    ),
+    start="normal, a tenth in scale",
+)

@@ -4,6 +4,7 @@ A process claims a cell, runs it, and writes its result, which ends the claim. W
 holds a lock on a file of its own; so the others see when it was killed, and its cell is free again.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from uuid import uuid4
@@ -56,7 +57,10 @@ class Claims:
         return {key for key, owner in rows if owner in alive}.intersection(keys)
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Let go of everything, and remove what killed processes left behind."""
+        for path in self._db.path.parent.glob(".*.lock"):
+            if re.fullmatch(r"\.[0-9a-f]{32}\.lock", path.name):
+                self._lives(path.stem[1:])
         if self._lock is not None:
             self._lock.release()
             Path(self._lock.lock_file).unlink(missing_ok=True)

@@ -1,0 +1,32 @@
+"""Which problems are looked at together: all, those of a dimension, those of a kind."""
+
+import re
+
+from experiments.problems import bbob
+from experiments.record import Results
+
+ALL = "all problems"
+_BBOB = re.compile(r"bbob:f=(\d+):")
+
+
+def sections(results: Results) -> dict[str, set[str]]:
+    """Return names of problems by section, all of them first.
+
+    There is one a dimension where dimensions differ, and one for each of BBOB's groups of
+    functions. A section that would hold all problems is left out.
+    """
+    names = list(dict.fromkeys(record.cell.problem for record in results.records))
+    found: dict[str, set[str]] = {}
+    for name in sorted(names, key=lambda name: results.problems[name].n):
+        found.setdefault(f"{results.problems[name].n} variables", set()).add(name)
+    for kind in bbob.FUNCTIONS:
+        for name in names:
+            if (match := _BBOB.match(name)) and bbob.NAMES[int(match[1]) - 1][0] == kind:
+                found.setdefault(f"BBOB, {kind}", set()).add(name)
+    parts = {title: part for title, part in found.items() if len(part) < len(names)}
+    return {ALL: set(names)} | parts
+
+
+def dimensions(found: dict[str, set[str]]) -> dict[str, set[str]]:
+    """Return the sections that a picture has room for: all problems, and the dimensions."""
+    return {t: part for t, part in found.items() if t == ALL or t.endswith(" variables")}

@@ -1,0 +1,116 @@
+"""Runs for TensorBoard: the best value so far, and the steps of gradient methods.
+
+A folder a run, ``problem/method/seed-0``. The scalars: ``best/evaluations`` and ``best/passes``,
+the best value against what was spent, which is the step; ``train/loss`` and
+``train/gradient_norm`` against evaluations.
+"""
+
+import hashlib
+import re
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from experiments.record import Axis, Record, Results
+
+AXES: tuple[Axis, ...] = ("evaluations", "passes")
+
+
+class Events:
+    """Writes runs as they end. Use it in a ``with`` statement, or close it.
+
+    Parameters
+    ----------
+    folder
+        What is given to ``tensorboard --logdir``; made where it is not there. A run that is written
+        again takes the place of what was there.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If tensorboard is not installed; it says how to install it.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self._writer = _require_writer()
+        self._folder = Path(folder)
+
+    def add(self, record: Record) -> Path:
+        """Write a run that has just ended, and return its folder.
+
+        Its last event has the time of now; the others are as much earlier as they came.
+        """
+        cell = record.cell
+        place = self._folder / _plain(cell.problem) / _plain(cell.method) / f"seed-{cell.seed}"
+        for old in place.glob("events.out.tfevents.*"):
+            old.unlink()
+        writer = self._writer(log_dir=str(place))
+        try:
+            _write(writer, record, began=time.time() - record.seconds)
+        finally:
+            writer.close()
+        return place
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Nothing is left open between runs."""
+
+
+def write_events(records: Results | Record | Iterable[Record], folder: Path | str) -> list[Path]:
+    """Write runs for TensorBoard and return their folders; see `Events`."""
+    if isinstance(records, Record):
+        records = [records]
+    elif isinstance(records, Results):
+        records = records.records
+    with Events(folder) as events:
+        return [events.add(record) for record in records]
+
+
+def _write(writer: Any, record: Record, began: float) -> None:
+    curve = record.curve
+    for axis in AXES if len(curve.values) else ():
+        tag = f"best/{axis}"
+        lines = zip(curve.spent(axis), curve.values, curve.seconds, strict=True)
+        for spent, value, seconds in lines:
+            writer.add_scalar(tag, value, int(spent), walltime=began + seconds)
+        end = int(record.end(axis))
+        if end > curve.spent(axis)[-1]:
+            writer.add_scalar(tag, curve.values[-1], end, walltime=began + record.seconds)
+    training = record.training
+    if training is None:
+        return
+    # When a step was taken is not kept: its share of the evaluations stands for it.
+    pace = record.seconds / max(record.evaluations, 1)
+    for spent, loss, norm in zip(
+        training.evaluations.tolist(), training.losses, training.norms, strict=True
+    ):
+        writer.add_scalar("train/loss", loss, spent, walltime=began + pace * spent)
+        writer.add_scalar("train/gradient_norm", norm, spent, walltime=began + pace * spent)
+
+
+def _plain(text: str) -> str:
+    """A folder's name that every file system takes; it is no other text's."""
+    plain = re.sub(r"[^\w.=,+-]", "_", text.replace(":", ","), flags=re.ASCII).strip(".")[:80]
+    if plain and plain.replace(",", ":") == text:
+        return plain
+    digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+    return f"{plain}-{digest[:8]}"
+
+
+def _require_writer() -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            'events need tensorboard: pip install -e ".[tensorboard]"', name=error.name
+        ) from error
+    return SummaryWriter

@@ -1,0 +1,243 @@
+"""Every kind of picture, of usual and of odd data."""
+
+import numpy as np
+import pytest
+
+from experiments.pictures import convergence, finals, ranks, runtimes, shares, training, wins
+from experiments.pictures.style import looks
+from experiments.record import Training
+
+NASTY = [
+    "start",
+    "cma",
+    "cma:CMA_diagonal=True:popsize=32:sigma0=0.1",
+    r"$\frac{1}{0}$ and $x_1",
+    "<script>alert(1)</script>&amp;",
+    "two\nlines\tand \x00 \u202e\ud800 more",
+    "w" * 200,
+    "进化 🧬 é",
+    "",
+    "100 %_{n}",
+    "pso",
+    "slsqp",
+]
+
+
+def methods_of(count):
+    return NASTY[-count:] if count < 3 else NASTY[:count]
+
+
+def band(method, rng, points=60):
+    middle = np.minimum.accumulate(10 ** rng.uniform(-6, 3, points))
+    return convergence.Band(
+        method, np.unique(np.geomspace(1, 1e4, points)), middle / 2, middle, middle * 3
+    )
+
+
+@pytest.mark.parametrize(("count", "panels"), [(1, 1), (7, 1), (12, 1), (2, 5), (12, 3)])
+def test_convergence(tmp_path, texts, count, panels):
+    rng, methods = np.random.default_rng(0), methods_of(count)
+    shown = [
+        convergence.Panel(f"p{i} $", [band(m, rng) for m in methods], 1e-3) for i in range(panels)
+    ]
+    files = convergence.draw_convergence(shown, tmp_path / "c", looks(methods))
+    told = texts(files)
+    assert len(files) == 2
+    assert "p0 $" in told
+    assert "evaluations" in told
+    for method in set(methods) & {"start", "cma", "pso", "100 %_{n}"}:
+        assert told.count(method) >= (panels if count <= 8 and panels <= 4 else 1)
+
+
+def test_more_panels_than_a_page_holds_go_on(tmp_path, texts):
+    flat = convergence.Band("cma", *np.ones((4, 1)))
+    panels = [convergence.Panel(f"p{i}", [flat]) for i in range(25)]
+    files = convergence.draw_convergence(panels, tmp_path / "c.x", looks(["cma"]))
+    assert [file.name for file in files] == ["c.x.svg", "c.x.png", "c.x-2.svg", "c.x-2.png"]
+    assert {"p0", "p23"} <= set(texts(files[:2]))
+    assert "p24" in texts(files[2:])
+
+
+INF, NAN = np.inf, np.nan
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [[1.0], [1.0], [1.0]],
+        [[NAN, NAN], [NAN, NAN], [NAN, NAN]],
+        [[INF, 1.0], [INF, INF], [INF, INF]],
+        [[-3.0, -4.0], [-2.0, -4.0], [INF, 0.0]],
+        [[0.0, 0.0], [1e-9, 0.0], [1.0, 1e-12]],
+        [[5e-324, 0.0], [1e300, 1.0], [1.7e308, 1e300]],
+        [[], [], []],
+    ],
+)
+def test_odd_curves(tmp_path, texts, rows):
+    values = np.array(rows)
+    odd = convergence.Band("cma", np.arange(1.0, 1 + values.shape[1]), *values)
+    usual = band("pso", np.random.default_rng(1))
+    for i, bands in enumerate(([odd], [odd, usual])):
+        panel = convergence.Panel("odd", bands, 0.0)
+        files = convergence.draw_convergence([panel], tmp_path / f"{i}", looks(["cma", "pso"]))
+        assert "cma" in texts(files)
+
+
+def test_what_has_no_value_says_so(tmp_path, texts):
+    none = convergence.Band("pso", np.array([1.0, 9.0]), *np.full((3, 2), INF))
+    panel = convergence.Panel("p", [none, band("cma", np.random.default_rng(1))])
+    files = convergence.draw_convergence([panel], tmp_path / "c", looks(["cma", "pso"]))
+    assert "(no value)" in texts(files)
+
+
+def test_thinned_lines_keep_their_ends_and_every_kept_value():
+    rng = np.random.default_rng(0)
+    whole = band("cma", rng, 1000)
+    few = convergence._thinned(whole, 50)
+    assert 2 <= len(few.spent) <= 50
+    assert (few.spent[0], few.spent[-1]) == (whole.spent[0], whole.spent[-1])
+    at = np.searchsorted(whole.spent, few.spent)
+    np.testing.assert_array_equal(few.middle, whole.middle[at])
+
+
+def test_pictures_are_the_same_each_time(tmp_path):
+    panels = [convergence.Panel("p", [band("cma", np.random.default_rng(0))], 1e-3)]
+    both = [
+        [
+            file.read_bytes()
+            for file in convergence.draw_convergence(panels, tmp_path / name, looks(["cma"]))
+        ]
+        for name in ("a", "b")
+    ]
+    assert both[0] == both[1]
+
+
+@pytest.mark.parametrize(
+    ("draw", "count", "panels"),
+    [
+        (shares.draw_ecdf, 7, 4),
+        (shares.draw_ecdf, 12, 1),
+        (shares.draw_performance_profile, 1, 1),
+        (shares.draw_data_profile, 8, 1),
+    ],
+)
+def test_shares(tmp_path, texts, draw, count, panels):
+    methods = methods_of(count)
+    steps = [
+        shares.Steps(m, np.arange(1.0, 40) * (i + 1), np.linspace(0.01, 0.9, 39))
+        for i, m in enumerate(methods)
+    ]
+    shown = [shares.Panel(f"{n}-D", steps, 100.0) for n in range(panels)]
+    told = texts(draw(shown, tmp_path / "s", looks(methods)))
+    assert {"0-D", f"{panels - 1}-D", "100%"} <= set(told)
+
+
+def test_shares_end_where_they_are(tmp_path):
+    x, y = shares._within(
+        shares.Steps("m", np.array([1, 5, 50.0]), np.array([0.1, 0.4, 0.9])), 0.5, 10
+    )
+    np.testing.assert_array_equal(x, [0.5, 1, 5, 10])
+    np.testing.assert_array_equal(y, [0, 0.1, 0.4, 0.4])
+
+
+def test_shares_of_nothing(tmp_path, texts):
+    nothing = shares.Steps("cma", np.empty(0), np.empty(0))
+    told = texts(
+        shares.draw_ecdf([shares.Panel("none", [nothing])], tmp_path / "s", looks(["cma"]))
+    )
+    assert "cma" in told
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 12])
+def test_ranks(tmp_path, texts, count):
+    methods = methods_of(count)
+    mean = {method: 1 + 0.9 * i for i, method in enumerate(methods)}
+    told = texts(
+        ranks.draw_ranks(
+            mean, [methods[:3], methods[2:4], methods[-1:]], tmp_path / "r", looks(methods),
+            difference=1.25, caption="by $ Demsar",
+        )
+    )  # fmt: skip
+    assert "by $ Demsar" in told
+    assert "critical difference 1.25" in told
+    assert {f"{rank:.2f}" for rank in mean.values()} <= set(told)
+
+
+def test_bars_of_cliques_lie_apart():
+    bars = ranks._bars([[1, 3], [2, 4], [3.5, 5], [6, 7]])
+    assert [level for *_, level in bars] == [0, 1, 0, 0]
+
+
+def test_wins(tmp_path, texts):
+    told = texts(
+        wins.draw_wins(
+            NASTY[:3], np.array([[0, 0.9, NAN], [0.1, 0, 0.5], [NAN, 0.5, 0]]), tmp_path / "w"
+        )
+    )
+    assert {"90", "10", "50"} <= set(told)
+    assert told.count("50") == 2
+    assert texts(wins.draw_wins(NASTY, np.full((12, 12), 0.5), tmp_path / "w12"))
+
+
+@pytest.mark.parametrize(("count", "panels"), [(1, 1), (12, 1), (7, 5)])
+def test_finals(tmp_path, texts, count, panels):
+    rng, methods = np.random.default_rng(0), methods_of(count)
+    values = {method: 10 ** rng.normal(0, 1, 9) for method in methods}
+    values[methods[-1]][:4] = INF
+    shown = [finals.Panel(f"p{i}", values, 0.1) for i in range(panels)]
+    told = texts(finals.draw_finals(shown, tmp_path / "f", looks(methods)))
+    assert told.count("× 4 failed") == panels
+
+
+@pytest.mark.parametrize("values", [[1.0], [INF], [NAN, INF], [], [0.0, 0.0], [-1.0, 1e9, 0.0]])
+def test_odd_finals(tmp_path, texts, values):
+    panel = finals.Panel("odd", {"cma": np.array(values)}, 0.0)
+    assert "cma" in texts(finals.draw_finals([panel], tmp_path / "f", looks(["cma"])))
+
+
+@pytest.mark.parametrize("count", [1, 12])
+def test_runtimes(tmp_path, texts, count):
+    methods = methods_of(count)
+    times = {method: 10.0 * (i + 1) for i, method in enumerate(methods)} | {methods[0]: INF}
+    rows = [runtimes.Row(f"f{i} $", times, dict.fromkeys(methods, 0.5)) for i in range(24)]
+    told = texts(runtimes.draw_runtimes(rows, tmp_path / "e", looks(methods)))
+    assert {"f0 $", "f23 $"} <= set(told)
+
+
+@pytest.mark.parametrize(("count", "panels"), [(1, 1), (3, 2), (12, 2)])
+def test_training(tmp_path, texts, count, panels):
+    methods = methods_of(count)
+    steps = Training(np.arange(1, 50), np.geomspace(9, 0.1, 49), np.geomspace(5, 1e-3, 49))
+    lines = [training.median_descent(method, [steps, steps]) for method in methods]
+    shown = [training.Panel(f"p{i}", lines) for i in range(panels)]
+    told = texts(training.draw_training(shown, tmp_path / "t", looks(methods)))
+    assert {"loss", "gradient norm", "p0", f"p{panels - 1}"} <= set(told)
+
+
+def test_median_descent_is_over_the_runs_under_way():
+    def run(steps, losses):
+        return Training(np.array(steps), np.array(losses), 2 * np.array(losses))
+
+    found = training.median_descent(
+        "adam", [run([1, 3], [9.0, 3.0]), run([1, 2, 5], [7.0, NAN, 1.0]), run([], [])]
+    )
+    np.testing.assert_array_equal(found.spent, [1, 2, 3, 5])
+    np.testing.assert_array_equal(found.losses, [8.0, 9.0, 3.0, 1.0])
+    np.testing.assert_array_equal(found.norms, 2 * found.losses)
+    assert len(training.median_descent("adam", []).spent) == 0
+
+
+@pytest.mark.parametrize(
+    ("draw", "words"),
+    [
+        (lambda p: convergence.draw_convergence([], p, {}), "no panels"),
+        (lambda p: runtimes.draw_runtimes([], p, {}), "no problems"),
+        (lambda p: ranks.draw_ranks({"a": NAN}, [], p, {}), "finite"),
+        (lambda p: ranks.draw_ranks({}, [], p, {}), "at least one"),
+        (lambda p: wins.draw_wins(["a"], np.zeros((2, 2)), p), r"square.*\(2, 2\)"),
+    ],
+)
+def test_nothing_to_draw_is_said(tmp_path, draw, words):
+    with pytest.raises(ValueError, match=words):
+        draw(tmp_path / "x")
+    assert not list(tmp_path.iterdir())
