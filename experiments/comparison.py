@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.executing import Watch, Work, execute
 from experiments.plan import Plan, make_plan, select
 from experiments.record import Axis, Results
-from experiments.report import Table
+from experiments.report import Table, to_json
 from experiments.storage import Store
 
 if TYPE_CHECKING:
@@ -34,11 +34,14 @@ class Comparison(Results):
         Versions and machine that the results were made with; several where they differ.
     planned
         How many cells the plan has; more than there are records where it was stopped.
+    command
+        The command that made it; empty where it was made from Python.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     environments: tuple[Mapping[str, Any], ...] = ()
     planned: int = 0
+    command: str = ""
 
     @property
     def complete(self) -> bool:
@@ -118,15 +121,17 @@ class Comparison(Results):
 
         return tables.summary(self, axis)
 
-    def save(self, folder: Path | str, command: str = "", axis: Axis = "evaluations") -> list[Path]:
+    def to_json(self, axis: Axis = "evaluations") -> str:
+        """Return the summary as JSON text."""
+        return to_json(self.summary(axis))
+
+    def save(self, folder: Path | str, axis: Axis = "evaluations") -> list[Path]:
         """Write page, figures, report and JSON into a folder.
 
         Parameters
         ----------
         folder
             Is made where it is not there.
-        command
-            The command that makes the same again; it is said on the page.
         axis
             What the budgets are equal in, in tables and words.
 
@@ -137,7 +142,7 @@ class Comparison(Results):
         """
         from experiments import saving
 
-        return saving.save(self, Path(folder), command, axis)
+        return saving.save(self, Path(folder), axis)
 
 
 def compare(
@@ -155,6 +160,7 @@ def compare(
     only: Sequence[str] = (),
     tensorboard: Path | str | None = None,
     watch: Watcher | None = None,
+    command: str = "",
 ) -> Comparison:
     """Run methods on problems over seeds.
 
@@ -192,6 +198,8 @@ def compare(
         A folder for TensorBoard's events.
     watch
         Shows how far it is; see `Watcher`.
+    command
+        What makes the same again; it is said where the results are shown.
 
     Returns
     -------
@@ -226,6 +234,7 @@ def compare(
     )
     with kept as folder, Store(folder) as store:
         store.plan(plan.cells, [row.info() for row in plan.problems.values()], plan.settings)
+        store.note("command", command)
         if force:
             store.forget(cell.key for cell in cells)
         given = {name: plan.problems[name] for name in plan.given}
@@ -266,4 +275,5 @@ def read(store: Store) -> Comparison:
         settings=store.settings(),
         environments=tuple(store.environments()),
         planned=len(store.cells()),
+        command=store.noted("command"),
     )

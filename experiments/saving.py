@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from experiments import drawing, page, telling
 from experiments.environment import describe
 from experiments.record import Axis
-from experiments.report import Table, to_json, write
+from experiments.report import Table, write
 
 if TYPE_CHECKING:
     from experiments.comparison import Comparison
@@ -17,7 +17,7 @@ LINES = 60
 """A page of Markdown lists at most so many lines of problems; the report has all."""
 
 
-def save(comparison: "Comparison", folder: Path, command: str, axis: Axis) -> list[Path]:
+def save(comparison: "Comparison", folder: Path, axis: Axis) -> list[Path]:
     """Write ``README.md``, ``report.html``, ``results.json`` and ``figures/``.
 
     Parameters
@@ -26,8 +26,6 @@ def save(comparison: "Comparison", folder: Path, command: str, axis: Axis) -> li
         At least one record.
     folder
         Is made where it is not there.
-    command
-        What makes the same again.
     axis
         What the budgets are equal in, in tables and words.
 
@@ -40,17 +38,14 @@ def save(comparison: "Comparison", folder: Path, command: str, axis: Axis) -> li
     figures = folder / FIGURES
     figures.mkdir(exist_ok=True)
     pictures = list(drawing.draw_all(comparison, figures, axis))
-    page.write_page(folder / "report.html", telling.content(comparison, axis, command))
-    summary = {"command": command} | comparison.summary(axis)
-    write(folder / "results.json", to_json(summary))
-    write(folder / "README.md", markdown(comparison, pictures, command, axis))
+    page.write_page(folder / "report.html", telling.content(comparison, axis))
+    write(folder / "results.json", comparison.to_json(axis))
+    write(folder / "README.md", markdown(comparison, pictures, axis))
     drawn = [path for picture in pictures for path in picture.paths]
     return [folder / "README.md", folder / "report.html", folder / "results.json", *drawn]
 
 
-def markdown(
-    comparison: "Comparison", pictures: Sequence[drawing.Picture], command: str, axis: Axis
-) -> str:
+def markdown(comparison: "Comparison", pictures: Sequence[drawing.Picture], axis: Axis) -> str:
     """Return the page as Markdown: verdict, tables, pictures, and how it was made."""
     shown = comparison.tables(axis)
     parts = [f"# {shown[0].title}", comparison.verdict(axis)]
@@ -64,7 +59,7 @@ def markdown(
         images = [f"![{picture.title}]({FIGURES}/{path.name})" for path in picture.pngs]
         parts += [f"## {picture.title}", picture.note, *images]
     parts.append("## How it was made")
-    parts.append(f"```console\n{command}\n```" if command else "")
+    parts.append(f"```console\n{comparison.command}\n```" if comparison.command else "")
     parts += [
         describe(environment["versions"], environment["machine"]) + "."
         for environment in comparison.environments

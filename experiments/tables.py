@@ -203,6 +203,7 @@ def summary(comparison: "Comparison", axis: Axis) -> dict[str, Any]:
     records = comparison.records if len(comparison.records) <= RECORDS_LISTED else ()
     made_with = comparison.environments[0] if comparison.environments else {}
     return {
+        "command": comparison.command,
         "complete": comparison.complete,
         "settings": dict(comparison.settings),
         "by": axis,

@@ -27,7 +27,7 @@ SHARES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 STROKES = {"-": (), ":": (2.0, 3.0)}
 
 
-def content(comparison: "Comparison", axis: Axis, command: str) -> page.PageContent:
+def content(comparison: "Comparison", axis: Axis) -> page.PageContent:
     """Return what a comparison's page shows.
 
     Parameters
@@ -36,9 +36,8 @@ def content(comparison: "Comparison", axis: Axis, command: str) -> page.PageCont
         At least one record.
     axis
         What the budgets are equal in, in statistics and words.
-    command
-        What makes the same again.
     """
+    command = comparison.command
     axes: list[Axis] = list(dict.fromkeys([axis, *AXES]))
     environments = comparison.environments or ({},)
     several = [
@@ -142,7 +141,7 @@ def _standing(comparison: "Comparison", axis: Axis, command: str) -> page.DataTa
     )
 
 
-def _shown(text: str) -> page.Shown:
+def _shown(text: str) -> page.content.TableCell:
     try:
         return page.Shown(text, float(text.removesuffix(" %")))
     except ValueError:

@@ -13,9 +13,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from experiments.record import Axis, Record, Results
 
 AXES: tuple[Axis, ...] = ("evaluations", "passes")
+KEPT = 1000
+"""Events a scalar and run at most: TensorBoard itself shows no more."""
 
 
 class Events:
@@ -77,9 +82,10 @@ def write_events(records: Results | Record | Iterable[Record], folder: Path | st
 
 def _write(writer: Any, record: Record, began: float) -> None:
     curve = record.curve
-    for axis in AXES if len(curve.values) else ():
+    kept = _thinned(len(curve.values))
+    for axis in AXES if len(kept) else ():
         tag = f"best/{axis}"
-        lines = zip(curve.spent(axis), curve.values, curve.seconds, strict=True)
+        lines = zip(curve.spent(axis)[kept], curve.values[kept], curve.seconds[kept], strict=True)
         for spent, value, seconds in lines:
             writer.add_scalar(tag, value, int(spent), walltime=began + seconds)
         end = int(record.end(axis))
@@ -90,11 +96,20 @@ def _write(writer: Any, record: Record, began: float) -> None:
         return
     # When a step was taken is not kept: its share of the evaluations stands for it.
     pace = record.seconds / max(record.evaluations, 1)
+    kept = _thinned(len(training.evaluations))
     for spent, loss, norm in zip(
-        training.evaluations.tolist(), training.losses, training.norms, strict=True
+        training.evaluations[kept].tolist(),
+        training.losses[kept],
+        training.norms[kept],
+        strict=True,
     ):
         writer.add_scalar("train/loss", loss, spent, walltime=began + pace * spent)
         writer.add_scalar("train/gradient_norm", norm, spent, walltime=began + pace * spent)
+
+
+def _thinned(count: int) -> NDArray[np.intp]:
+    """Which of so many to keep: the first, the last, and others evenly between."""
+    return np.unique(np.linspace(0, count - 1, min(count, KEPT)).round().astype(np.intp))
 
 
 def _plain(text: str) -> str:

@@ -40,6 +40,7 @@ def compare(options: Namespace) -> int:
             only=options.only,
             tensorboard=options.tensorboard,
             watch=lambda plan: Live(plan, quiet=options.json),
+            command=command,
         )
     except ValueError as error:
         raise UsageError(str(error)) from None
@@ -48,7 +49,7 @@ def compare(options: Namespace) -> int:
     except KeyboardInterrupt as error:
         found, stopped = getattr(error, "comparison", None), True
     if found is not None and found.records:
-        _present(found, options, command)
+        _present(found, options)
     if not stopped:
         return OK
     done = 0 if found is None else len(found.records)
@@ -74,7 +75,7 @@ def report(options: Namespace) -> int:
     if not found.records:
         print(f"experiments: no cell of {options.folder} is finished yet", file=sys.stderr)
         return FAILED
-    _present(found, options, f"experiments report {shlex.quote(str(options.folder))}")
+    _present(found, options)
     return OK
 
 
@@ -113,12 +114,12 @@ def _write(results: Any, kind: str, folder: Path) -> list[str]:
     return []
 
 
-def _present(found: Any, options: Namespace, command: str) -> None:
+def _present(found: Any, options: Namespace) -> None:
     """Show a comparison, and write it where it is kept."""
     if options.out is not None:
-        found.save(options.out, command, options.by)
+        found.save(options.out, options.by)
     if options.json:
-        sys.stdout.write(to_json({"command": command} | found.summary(options.by)))
+        sys.stdout.write(found.to_json(options.by))
         return
     for table in found.tables(options.by):
         show(table)

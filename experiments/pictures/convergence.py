@@ -130,7 +130,10 @@ def _panel(axes: "Axes", panel: Panel, looks: Mapping[str, Look], *, few: bool) 
                 linewidth=0,
             )
         if np.isfinite(middle).any():
-            axes.step(band.spent, middle, where="post", **look.line(2.0 if few else 1.5), zorder=3)
+            line = look.line(2.0 if few else 1.5)
+            if len(middle) == 1:
+                line |= {"marker": look.marker or "o", "markevery": None}
+            axes.step(band.spent, middle, where="post", **line)
         last = (float(band.spent[-1]), float(middle[-1])) if len(middle) else (np.nan, np.nan)
         ends.append(frame.End(band.method, *last))
     _mark(axes, panel.optimum, few)

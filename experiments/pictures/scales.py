@@ -44,7 +44,8 @@ def fit_x(axes: "Axes", values: Array) -> None:
 def log_x(axes: "Axes", low: float, high: float) -> None:
     """Make the x axis logarithmic, from low to high, both above zero."""
     axes.set_xscale("log")
-    axes.set_xlim(low, high if high > low * 1.001 else low * 10)
+    alone = high <= low * 1.001
+    axes.set_xlim(*((low / 3, low * 3) if alone else (low, high)))
     _label_powers(axes.xaxis, *axes.get_xlim())
 
 

@@ -139,7 +139,7 @@ def _panel(axes: "Axes", panel: Panel, looks: Mapping[str, Look]) -> list[frame.
     ends = []
     for steps in panel.steps:
         x, y = _within(steps, low * 0.9, end)
-        axes.step(x, y, where="post", **looks[steps.method].line(), zorder=3)
+        axes.step(x, y, where="post", **looks[steps.method].line())
         ends.append(frame.End(steps.method, float(x[-1]), float(y[-1])))
     return ends
 

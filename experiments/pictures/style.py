@@ -50,6 +50,7 @@ class Look(NamedTuple):
             "marker": self.marker,
             "markersize": 2.6 * width,
             "markeredgewidth": 0.0,
+            "zorder": 3 if self.marker else 4,  # the start's gaps let others show through
         }
         if self.marker:  # apart from those of other methods, where lines lie on each other
             shown["markevery"] = (0.02 * (MARKERS.index(self.marker) % 8), 0.17)
@@ -77,7 +78,7 @@ KNOWN: dict[str, Look] = {
     "pyswarm": Look(PALETTE[5], SHORT, "P"),
     "random": Look("#8C8C8C", DOTS, "X"),
     "auto": Look(PALETTE[6], "-", "*"),
-    # Other lines begin on the start's and some never leave it: its gaps let them show through.
+    # Other lines begin on the start's, and some never leave it.
     START: Look("#444444", (0, (3.0, 3.0)), ""),
 }
 """A method has the same look in every picture of every comparison."""
@@ -156,7 +157,7 @@ def text(words: object, width: int = 24, lines: int = 3) -> str:
     width, lines
         Characters in a line, and lines, at most.
     """
-    clean = one_line(words, 10_000)
+    clean = one_line(words, 10_000) or "(no name)"
     if len(clean) <= width:
         return clean
     name, _, options = clean.partition(":")

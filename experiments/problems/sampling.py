@@ -108,7 +108,7 @@ FAMILY = Family.single(
         n=LAYERS.n,
         bounds=(-10.0, 10.0),
         draw=LAYERS,
-        cost="100 us",
+        cost="6 us",
         changing=True,
     ),
     start="as torch initializes layers",

@@ -171,6 +171,16 @@ class Store:
         rows = self._db.rows("SELECT name, value FROM settings")
         return {name: json.loads(value) for name, value in rows}
 
+    def note(self, name: str, text: str) -> None:
+        """Keep a text beside the results, in place of the one of this name."""
+        with self._db.transaction():
+            self._db.do("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, text))
+
+    def noted(self, name: str) -> str:
+        """Return a text that was kept; empty where there is none."""
+        rows = self._db.rows("SELECT text FROM notes WHERE name = ?", (name,))
+        return str(rows[0][0]) if rows else ""
+
     def environments(self) -> list[dict[str, Any]]:
         """Return the versions and machines that results were made with, the first one first."""
         rows = self._db.rows(

@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
-import experiments.comparison
+import experiments.executing
 from blackbox import ALGORITHMS
 from experiments import cli
-from experiments.comparison import run_cell
-from experiments.problems import PROBLEMS
+from experiments.problems import FAMILIES
+from experiments.running import run_cell
 
 COMPARE = ["compare", "article", "--methods", "cma,slsqp", "--seeds", "2", "--budget", "60"]
 
@@ -19,9 +19,7 @@ def test_no_command_shows_the_help_and_is_a_usage_error(capsys):
     assert "try:" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "command", [[], ["reproduce"], ["compare"], ["list"], ["speed"], ["agreement"]]
-)
+@pytest.mark.parametrize("command", [[], *([name] for name in cli._COMMANDS)])
 def test_help_has_examples(command, capsys):
     assert cli.main([*command, "--help"]) == 0
     shown = capsys.readouterr().out
@@ -37,7 +35,16 @@ def test_help_has_examples(command, capsys):
         (["compare", "article", "--methods", "slsq"], "did you mean 'slsqp'?"),
         (["compare", "article", "--methods", ","], "no name given"),
         (["compare", "article", "--budget", "0"], "'0' is not a whole number"),
+        (["compare", "article", "--budget", "0n"], "'0' is not a whole number"),
         (["compare", "article", "--seeds", "x"], "'x' is not a whole number"),
+        (["compare", "article", "--max-seconds", "0"], "'0' is not a number of seconds"),
+        (["compare", "article", "--only", "nothing"], "'nothing' names nothing in this plan"),
+        (["compare", "bbob:g=1"], "g"),
+        (["compare", "bbob:f=25"], "'25' is not among"),
+        (["compare", "nowhere.py:f"], "nowhere.py"),
+        (["compare", "article", "--by", "money"], "money"),
+        (["export", "x", "--to", "excel"], "excel"),
+        (["report"], "DIR"),
         (["compare"], "PROBLEM"),
         (["list", "colours"], "colours"),
         (["speed", "--fast"], "--fast"),
@@ -76,7 +83,7 @@ def test_list_names_everything_within_the_terminal(width, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", str(width))
     assert cli.main(["list"]) == 0
     shown = capsys.readouterr().out
-    assert all(name in shown for name in [*ALGORITHMS, *PROBLEMS])
+    assert all(name in shown for name in [*ALGORITHMS, *FAMILIES])
     assert max(map(len, shown.splitlines())) <= width
 
 
@@ -84,7 +91,9 @@ def test_list_json(capsys):
     assert cli.main(["list", "--json"]) == 0
     read = json.loads(capsys.readouterr().out)
     assert [row["name"] for row in read["methods"]] == list(ALGORITHMS)
-    assert [row["name"] for row in read["problems"]] == list(PROBLEMS)
+    assert [row["name"] for row in read["problems"]] == list(FAMILIES)
+    bbob = next(row for row in read["problems"] if row["name"] == "bbob")
+    assert bbob["parameters"]["f"]["default"] == "1-24"
     assert cli.main(["list", "problems", "--json"]) == 0
     assert list(json.loads(capsys.readouterr().out)) == ["problems"]
 
@@ -97,26 +106,115 @@ def test_list_says_which_methods_stand_an_objective_that_changes(capsys):
     assert shown == {row.name: "yes" if row.changing else "-" for row in ALGORITHMS.values()}
 
 
-def test_compare_shows_a_table(capsys):
+def test_compare_shows_a_table_and_says_what_it_means(capsys):
     assert cli.main(COMPARE) == 0
     shown = capsys.readouterr()
     assert "article: 60 evaluations, 2 seeds" in shown.out
     assert "slsqp" in shown.out
+    assert "2 seeds cannot show a difference" in " ".join(shown.out.split())
     assert shown.err == ""
 
 
-def test_compare_writes_page_figure_and_json(tmp_path, capsys):
-    assert cli.main([*COMPARE, "--out", str(tmp_path / "new"), "--json"]) == 0
+def test_compare_writes_a_folder(tmp_path, capsys):
+    out = tmp_path / "new"
+    assert cli.main([*COMPARE, "--out", str(out), "--json"]) == 0
     read = json.loads(capsys.readouterr().out)
-    assert read == json.loads((tmp_path / "new" / "results.json").read_text())
+    assert read == json.loads((out / "results.json").read_text())
     assert read["complete"] is True
-    assert read["command"] == (
+    assert read["command"].startswith(
         "experiments compare article --methods cma,slsqp --seeds 2 --budget 60"
     )
     assert {r["evaluations"] for r in read["records"]} == {60}
-    names = sorted(p.name for p in (tmp_path / "new").iterdir())
-    assert names == ["README.md", "comparison.png", "results.json"]
-    assert str(tmp_path) not in (tmp_path / "new" / "README.md").read_text()
+    names = sorted(p.name for p in out.iterdir())
+    assert names == ["README.md", "comparison.sqlite", "figures", "report.html", "results.json"]
+
+
+def test_report_makes_the_same_again_from_the_folder(tmp_path, capsys):
+    assert cli.main([*COMPARE, "--out", str(tmp_path)]) == 0
+    first = {
+        path: path.read_bytes()
+        for path in tmp_path.rglob("*")
+        if path.suffix != ".sqlite" and path.is_file()
+    }
+    for path in first:
+        path.unlink()
+    assert cli.main(["report", str(tmp_path)]) == 0
+    again = {path: path.read_bytes() for path in first}
+    assert {p.name for p in first if first[p] != again[p]} == set()
+    assert cli.main(["report", str(tmp_path), "--by", "seconds"]) == 0
+    assert "seconds" in (tmp_path / "README.md").read_text()
+    assert "2 seeds" in capsys.readouterr().out
+
+
+def test_report_of_nothing_says_what_to_do(tmp_path, capsys):
+    assert cli.main(["report", str(tmp_path)]) == 1
+    shown = capsys.readouterr().err
+    assert "there is no comparison in" in shown
+    assert "experiments compare" in shown
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "files"),
+    [
+        ("csv", {"runs.csv", "curves.csv"}),
+        ("parquet", {"runs.parquet", "curves.parquet"}),
+        ("coco", {"cma", "slsqp"}),
+    ],
+)
+def test_export(kind, files, tmp_path, capsys):
+    command = ["compare", "bbob:f=1:n=2:i=1-2", "article", "--methods", "cma,slsqp"]
+    assert cli.main([*command, "--seeds", "1", "--budget", "30", "--out", str(tmp_path)]) == 0
+    assert cli.main(["export", str(tmp_path), "--to", kind]) == 0
+    assert {path.name for path in (tmp_path / kind).iterdir()} == files
+    assert ("left out: article" in capsys.readouterr().err) == (kind == "coco")
+    assert cli.main(["export", str(tmp_path), "--to", kind, "--out", str(tmp_path / "o")]) == 0
+    assert {path.name for path in (tmp_path / "o").iterdir()} == files
+
+
+def test_coco_wants_bbob(tmp_path, capsys):
+    assert cli.main([*COMPARE, "--out", str(tmp_path)]) == 0
+    assert cli.main(["export", str(tmp_path), "--to", "coco"]) == 2
+    assert "BBOB" in capsys.readouterr().err
+
+
+def test_a_file_of_ones_own(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(
+        "def bowl(x):\n    return float(x @ x)\n\nbowl.bounds = [(-1, 1)] * 2\n"
+    )
+    command = ["compare", "mine.py:bowl", "--methods", "slsqp", "--seeds", "1", "--budget", "30"]
+    assert cli.main([*command, "--out", "o"]) == 0
+    assert "mine.py:bowl: 30 evaluations, 1 seed" in capsys.readouterr().out
+    (tmp_path / "mine.py").write_text("bowl = lambda x: float(x @ x)\nbowl.bounds = [(0, 1)]\n")
+    assert cli.main([*command, "--out", "o"]) == 1
+    assert "another version of mine.py:bowl" in capsys.readouterr().err
+    (tmp_path / "mine.py").write_text("import nowhere\n")
+    assert cli.main(command) == 2
+    shown = capsys.readouterr().err
+    assert "No module named 'nowhere'" in shown
+    assert "line 1" in shown
+
+
+def test_another_budget_in_the_same_folder_is_refused(tmp_path, capsys):
+    assert cli.main([*COMPARE, "--out", str(tmp_path)]) == 0
+    assert cli.main([*COMPARE[:-1], "61", "--out", str(tmp_path)]) == 1
+    assert "budget=60; this one has budget=61" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_workers_threads_and_parts(tmp_path):
+    command = [*COMPARE, "--out", str(tmp_path), "--workers", "2", "--threads", "1"]
+    assert cli.main([*command, "--only", "cma"]) == 0
+    read = json.loads((tmp_path / "results.json").read_text())
+    assert (read["complete"], len(read["records"])) == (False, 2)
+    assert cli.main(command) == 0
+    assert json.loads((tmp_path / "results.json").read_text())["complete"] is True
+
+
+def test_tensorboard(tmp_path):
+    pytest.importorskip("tensorboard")
+    assert cli.main([*COMPARE, "--tensorboard", str(tmp_path)]) == 0
+    assert len(list(tmp_path.rglob("events.out.tfevents.*"))) == 4
 
 
 def test_a_comma_within_brackets_does_not_part_methods(capsys):
@@ -135,32 +233,41 @@ def test_a_comma_within_brackets_does_not_part_methods(capsys):
     assert cli._parser().parse_args(words[1:]).methods == cli._names(methods)
 
 
-@pytest.mark.parametrize(("problem", "needed"), [("article", False), ("finetune", True)])
-def test_a_page_names_scikit_learn_where_its_data_are_used(problem, needed, tmp_path):
-    arguments = ["compare", problem, "--methods", "start", "--seeds", "1", "--out", str(tmp_path)]
-    assert cli.main(arguments) == 0
-    assert ("scikit-learn" in (tmp_path / "README.md").read_text()) == needed
-    assert ("scikit-learn" in json.loads((tmp_path / "results.json").read_text())["versions"]) == (
-        needed
-    )
-
-
-def test_ctrl_c_keeps_what_was_done(tmp_path, capsys, monkeypatch):
+def test_ctrl_c_keeps_what_was_done_and_says_how_to_go_on(tmp_path, capsys, monkeypatch):
     done = []
 
-    def stops(cell):
+    def stops(cell, problem):
         if len(done) == 3:
             raise KeyboardInterrupt
-        done.append(run_cell(cell))
+        done.append(run_cell(cell, problem))
         return done[-1]
 
-    monkeypatch.setattr(experiments.comparison, "run_cell", stops)
-    assert cli.main([*COMPARE, "--out", str(tmp_path)]) == 130
+    monkeypatch.setattr(experiments.executing, "run_cell", stops)
+    command = [*COMPARE, "--out", str(tmp_path)]
+    assert cli.main(command) == 130
     shown = capsys.readouterr()
-    assert "stopped after 3 of 4; these are kept" in shown.err
+    assert "stopped after 3 of 4 cells" in shown.err
+    assert "go on by the same command" in shown.err
+    again = shlex.split(shown.err.strip().splitlines()[-1])
     read = json.loads((tmp_path / "results.json").read_text())
     assert (len(read["records"]), read["complete"]) == (3, False)
-    assert "stopped early" in (tmp_path / "README.md").read_text()
+    assert "stopped before its end" in (tmp_path / "README.md").read_text()
+    monkeypatch.setattr(experiments.executing, "run_cell", run_cell)
+    assert cli.main(again[1:]) == 0
+    assert json.loads((tmp_path / "results.json").read_text())["complete"] is True
+
+
+def test_ctrl_c_without_a_folder_shows_what_was_done(capsys, monkeypatch):
+    def stops(cell, problem):
+        if cell.seed:
+            raise KeyboardInterrupt
+        return run_cell(cell, problem)
+
+    monkeypatch.setattr(experiments.executing, "run_cell", stops)
+    assert cli.main(COMPARE) == 130
+    shown = capsys.readouterr()
+    assert "Incomplete: 2 of 4 cells" in shown.out
+    assert "nothing is kept without --out" in shown.err
 
 
 def test_ctrl_c_elsewhere_is_130(tmp_path, monkeypatch, capsys):
@@ -186,11 +293,17 @@ def test_help_loads_nothing_heavy():
 def test_speed_fixes_threads_before_the_libraries_load():
     code = (
         "import os, sys; from experiments import cli;"
-        "sys.modules['experiments.commands'] = type('C', (), {'speed': lambda options: 7});"
+        "run = type('C', (), {'speed': lambda options: 7, 'compare': lambda options: 7});"
+        "sys.modules |= {f'experiments.commands.{n}': run for n in ('measuring', 'comparison')};"
         "assert cli.main(sys.argv[1:]) == 7;"
         "print(os.environ['OPENBLAS_NUM_THREADS'])"
     )
-    for arguments, count in ((["speed"], "1"), (["speed", "population", "--threads", "2"], "2")):
+    for arguments, count in (
+        (["speed"], "1"),
+        (["speed", "population", "--threads", "2"], "2"),
+        (["compare", "article"], "1"),
+        (["compare", "article", "--threads", "2"], "2"),
+    ):
         done = subprocess.run(
             [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
         )

@@ -58,6 +58,15 @@ def test_a_run_without_a_value_has_no_events(tmp_path):
     assert scalars(place) == {}
 
 
+def test_long_runs_are_thinned_between_their_ends(tmp_path):
+    spent = np.arange(1, 5001)
+    curve = Curve(spent, spent, spent / 1e4, 1.0 / spent)
+    told = scalars(Events(tmp_path).add(record(curve=curve)))["best/evaluations"]
+    assert len(told) == 1000
+    assert (told[0].step, told[-1].step) == (1, 5000)
+    assert all(event.value == pytest.approx(1 / event.step) for event in told)
+
+
 def test_a_run_that_is_written_again_is_there_once(tmp_path):
     with Events(tmp_path) as events:
         first, second = (events.add(record(seed=0)) for _ in range(2))

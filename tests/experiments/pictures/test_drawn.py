@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.image import imread
 
 from experiments.pictures import convergence, finals, ranks, runtimes, shares, training, wins
 from experiments.pictures.style import looks
@@ -88,6 +90,21 @@ def test_what_has_no_value_says_so(tmp_path, texts):
     panel = convergence.Panel("p", [none, band("cma", np.random.default_rng(1))])
     files = convergence.draw_convergence([panel], tmp_path / "c", looks(["cma", "pso"]))
     assert "(no value)" in texts(files)
+
+
+def test_the_start_shows_where_another_line_lies_on_it(tmp_path):
+    x, level = np.array([1.0, 10.0]), np.full(2, 0.5)
+    found = looks(["start", "random", "pso"])
+    start, other = (convergence.Band(name, x, level, level, level) for name in ("start", "pso"))
+
+    def seen(*bands):
+        panel = convergence.Panel("p", bands)
+        picture = imread(convergence.draw_convergence([panel], tmp_path / "s", found)[1])[..., :3]
+        colours = (to_rgb(found[name].colour) for name in ("start", "pso"))
+        return [int((np.abs(picture - colour) < 0.02).all(-1).sum()) for colour in colours]
+
+    for shown in (seen(start, other), seen(other, start)):
+        assert min(shown) > 1000  # pixels; names and leads alone have fewer than 300
 
 
 def test_thinned_lines_keep_their_ends_and_every_kept_value():
