@@ -274,19 +274,20 @@ def _speed(parser: argparse.ArgumentParser) -> None:
     """Measure our speed beside the libraries called by hand.
 
     Interleaved runs, medians. A missed goal is reported and is no failure. Topics: `loop`, the
-    loops around optimizers; `population`, many candidates through a model: time, memory,
-    gradients. Peers that are not installed are left out.
+    loops around optimizers; `harness`, comparisons beside the bare loops; `population`, many
+    candidates through a model: time, memory, gradients. Peers that are not installed are left out.
 
     try:
       experiments speed
       experiments speed --quick --json
+      experiments speed harness
       experiments speed population
       experiments speed population --device cuda
     """
     parser.add_argument(
         "topic",
         nargs="?",
-        choices=("loop", "population"),
+        choices=("loop", "harness", "population"),
         default="loop",
         help=_default("what to measure"),
     )

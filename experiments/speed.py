@@ -6,7 +6,7 @@ ratio compares two runs that lie milliseconds apart, so that a busy machine slow
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,9 @@ from experiments.environment import describe, machine, versions
 from experiments.report import Column, Table, number, to_json, write
 
 LIMIT = 15.0
-"""Seconds for one benchmark."""
+"""Seconds for one benchmark, after its first rounds."""
+PAGES = {"loop": "README", "harness": "harness", "population": "population"}
+"""The page of each topic, and where its numbers are: README's in ``speed.json``."""
 Timed = tuple[float, int]
 """Seconds and units of work (evaluations, switches, imports) of one run."""
 
@@ -114,11 +116,9 @@ def measure(benchmark: Benchmark, *, quick: bool = False) -> Measurement:
     return Measurement(benchmark, median(a), median(b), median(judged), quartiles, work, len(pairs))
 
 
-def measure_all(*, quick: bool = False) -> Iterator[Measurement]:
-    """Run every benchmark of `experiments.speed_cases`, one after the other."""
-    from experiments.speed_cases import BENCHMARKS
-
-    for benchmark in BENCHMARKS:
+def measure_all(benchmarks: Sequence[Benchmark], *, quick: bool = False) -> Iterator[Measurement]:
+    """Run benchmarks, one after the other."""
+    for benchmark in benchmarks:
         with threads(1):
             found = measure(benchmark, quick=quick)
         yield found
@@ -182,11 +182,11 @@ def table(found: list[Measurement]) -> Table:
     return Table("Speed", columns, rows, notes)
 
 
-def summary(found: list[Measurement], command: str) -> dict[str, Any]:
-    """Return all numbers, ready for JSON."""
+def summary(found: list[Measurement], command: str, *more: str) -> dict[str, Any]:
+    """Return all numbers, ready for JSON; `more` are packages whose versions count, too."""
     return {
         "command": command,
-        "versions": versions(),
+        "versions": versions(*more),
         "machine": machine(),
         "torch_threads": 1,
         "benchmarks": [
@@ -209,27 +209,35 @@ def summary(found: list[Measurement], command: str) -> dict[str, Any]:
     }
 
 
-def save(found: list[Measurement], folder: Path, content: Mapping[str, Any]) -> None:
-    """Write ``README.md`` and ``speed.json``."""
+def save(
+    found: list[Measurement], folder: Path, content: Mapping[str, Any], topic: str = "loop"
+) -> None:
+    """Write a topic's page and its JSON."""
     folder.mkdir(parents=True, exist_ok=True)
-    write(folder / "speed.json", to_json(content))
+    page = PAGES[topic]
+    data = "speed.json" if topic == "loop" else f"{page}.json"
+    write(folder / data, to_json(content))
     sides = "\n".join(
         f"- {m.benchmark.name}. Ours: {m.benchmark.ours}. Peer: {m.benchmark.peer}." for m in found
     )
     missed = [m.benchmark.name for m in found if m.reached is False]
     verdict = f"Goals missed: {'; '.join(missed)}." if missed else "Every goal was reached."
-    page = "population.md"
-    more = f" A population through a model: [{page}]({page})." if (folder / page).exists() else ""
-    text = f"""# Speed
+    others = [
+        f"[{name}]({PAGES[name]}.md)"
+        for name in PAGES
+        if name != topic and (folder / f"{PAGES[name]}.md").exists()
+    ]
+    more = f" Other pages: {', '.join(others)}." if others else ""
+    text = f"""# Speed{"" if topic == "loop" else f": {topic}"}
 
-Made by `{content["command"]}`; the numbers are in `speed.json`. {verdict}{more}
+Made by `{content["command"]}`; the numbers are in `{data}`. {verdict}{more}
 
 {table(found).markdown()}
 {sides}
 
 {describe(content["versions"], content["machine"])}.
 """
-    write(folder / "README.md", text)
+    write(folder / f"{page}.md", text)
 
 
 def _ratio(value: float) -> str:

@@ -48,16 +48,32 @@ def speed(options: Namespace) -> int:
     if options.device or options.threads:
         raise UsageError("--device and --threads belong to `experiments speed population`")
     from experiments import speed as measuring
-    from experiments.speed_cases import BENCHMARKS
+    from experiments.problems import bbob
+
+    packages: list[str] = []
+    if options.topic == "harness":
+        from experiments.harness_cases import BENCHMARKS
+
+        packages = ["ioh"]
+        try:
+            bbob.require()
+        except ModuleNotFoundError as error:
+            raise UsageError(str(error)) from None
+    else:
+        from experiments.speed_cases import BENCHMARKS
 
     make_folder(options.out)
     found, stopped = collect(
-        measuring.measure_all(quick=options.quick), len(BENCHMARKS), (b.name for b in BENCHMARKS)
+        measuring.measure_all(BENCHMARKS, quick=options.quick),
+        len(BENCHMARKS),
+        (b.name for b in BENCHMARKS),
     )
-    command = "experiments speed" + (" --quick" if options.quick else "")
-    content = measuring.summary(found, command + (", stopped early" if stopped else ""))
+    words = ["experiments speed", *([options.topic] if options.topic != "loop" else [])]
+    words += ["--quick"] if options.quick else []
+    command = " ".join(words) + (", stopped early" if stopped else "")
+    content = measuring.summary(found, command, *packages)
     if found:
-        measuring.save(found, options.out, content)
+        measuring.save(found, options.out, content, options.topic)
     if options.json:
         sys.stdout.write(to_json(content))
     elif found:

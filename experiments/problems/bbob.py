@@ -51,6 +51,11 @@ class Objective:
     ----------
     f, n, i
         Its number, the dimension, the instance.
+
+    Attributes
+    ----------
+    function
+        ioh's own, of a point or a list of points.
     """
 
     batched = True
@@ -58,12 +63,12 @@ class Objective:
 
     def __init__(self, f: int, n: int, i: int) -> None:
         self._which = f, n, i
-        self._function = _function(f, n, i)
+        self.function = _function(f, n, i)
 
     def __call__(self, points: Array) -> Array:
         """Return the values (k,) of points (k, n)."""
         # Lists are what ioh reads fastest.
-        return np.array(self._function(points.tolist()), dtype=float)
+        return np.array(self.function(points.tolist()), dtype=float)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as the numbers that it is made of."""

@@ -148,8 +148,10 @@ def finished(out):
         return 0
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("kills", "workers"),
+    [(3, 1), *(pytest.param(20, workers, marks=pytest.mark.slow) for workers in (1, 2))],
+)
 def test_killed_at_any_moment_it_goes_on_to_the_same_end(kills, workers, tmp_path):
     arguments = (*SMALL[:2], 8 * kills, 2 * SMALL[3])
     out, moments = tmp_path / "out", np.random.default_rng(kills)

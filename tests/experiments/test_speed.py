@@ -90,7 +90,7 @@ def measured():
 
 
 def test_a_missed_goal_is_said_and_is_no_failure(measured, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(speed, "measure_all", lambda quick: iter(measured))
+    monkeypatch.setattr(speed, "measure_all", lambda benchmarks, quick: iter(measured))
     monkeypatch.setattr("experiments.speed_cases.BENCHMARKS", [m.benchmark for m in measured])
     assert cli.main(["speed", "--out", str(tmp_path)]) == 0
     assert "NO" in capsys.readouterr().out
@@ -102,7 +102,7 @@ def test_a_missed_goal_is_said_and_is_no_failure(measured, tmp_path, monkeypatch
 
 
 def test_ctrl_c_keeps_what_was_measured(measured, tmp_path, monkeypatch, capsys):
-    def stopped(quick):
+    def stopped(benchmarks, quick):
         yield measured[0]
         raise KeyboardInterrupt
 
