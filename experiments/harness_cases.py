@@ -110,6 +110,7 @@ BENCHMARKS: list[Benchmark] = [
         INSTANCES,
         bbob_cma,
         goal=1.15,
+        limit=150.0,
     ),
     Benchmark(
         "Random search on BBOB, 24 functions, n = 10",
@@ -124,8 +125,9 @@ BENCHMARKS: list[Benchmark] = [
         "CMA-ES on the article's network",
         f"compare(), {SEEDS} seeds of {BUDGET:,} evaluations, with store",
         "minimize() on the same starts until the same is spent",
-        2 * INSTANCES,
+        INSTANCES,
         article_cma,
         goal=1.05,
+        limit=60.0,
     ),
 ]

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -40,33 +40,42 @@ class Table(NamedTuple):
         What it shows.
     notes
         Sentences beneath it.
+    best
+        Rows that are marked as the best, by their number.
     """
 
     title: str
     columns: Sequence[Column]
     rows: Sequence[Sequence[str]]
     notes: Sequence[str] = ()
+    best: Collection[int] = ()
 
     def markdown(self) -> str:
         """Return the table and its notes as Markdown, without the title."""
         head = "| " + " | ".join(column.title for column in self.columns) + " |"
         rule = "|" + "|".join("---:" if column.number else "---" for column in self.columns) + "|"
         body = [
-            "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in self.rows
+            "| " + " | ".join(self._markdown(i, cell) for cell in row) + " |"
+            for i, row in enumerate(self.rows)
         ]
         notes = [""] + [f"{note}\n" for note in self.notes] if self.notes else []
         return "\n".join([head, rule, *body, *notes]).rstrip() + "\n"
+
+    def _markdown(self, row: int, cell: str) -> str:
+        text = cell.replace("|", "\\|")
+        return f"**{text}**" if row in self.best and text.strip("- ") else text
 
     def rich(self, width: int) -> "RichTable":
         """Return the table for a terminal of so many columns."""
         from rich import box
         from rich.table import Table as RichTable
+        from rich.text import Text
 
         shown = RichTable(
-            title=self.title or None,
+            title=Text(self.title) if self.title else None,
             title_justify="left",
             title_style="bold",
-            caption="\n".join(self.notes) or None,
+            caption=Text("\n".join(self.notes)) if self.notes else None,
             caption_justify="left",
             box=box.SIMPLE_HEAD,
             pad_edge=False,
@@ -76,10 +85,11 @@ class Table(NamedTuple):
         for i in kept:
             column = self.columns[i]
             shown.add_column(
-                column.title, justify="right" if column.number else "left", overflow="fold"
+                Text(column.title), justify="right" if column.number else "left", overflow="fold"
             )
-        for row in self.rows:
-            shown.add_row(*(row[i] for i in kept))
+        for number, row in enumerate(self.rows):
+            style = "bold" if number in self.best else None
+            shown.add_row(*(Text(row[i]) for i in kept), style=style)
         return shown
 
 

@@ -44,6 +44,8 @@ class Benchmark:
         What the judged number should not exceed; None where it is only reported.
     same_work
         Whether both sides must have done the same number of units.
+    limit
+        No round but the first three begins after so many seconds.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Benchmark:
     judge: str = "ratio"
     goal: float | None = None
     same_work: bool = False
+    limit: float = LIMIT
 
 
 @dataclass(frozen=True)
@@ -96,15 +99,15 @@ class Measurement:
 def measure(benchmark: Benchmark, *, quick: bool = False) -> Measurement:
     """Run a benchmark: one round to warm up, then the rounds that count.
 
-    A machine that is slow or busy gets fewer rounds: none begins after `LIMIT` seconds but the
-    first three.
+    A machine that is slow or busy gets fewer rounds: none begins after the benchmark's limit but
+    the first three.
     """
     ours, peer = benchmark.prepare()
     ours(), peer()
     rounds = max(3, benchmark.rounds // 4) if quick else benchmark.rounds
     began = time.perf_counter()
     pairs: list[tuple[Timed, Timed]] = []
-    while len(pairs) < rounds and (len(pairs) < 3 or time.perf_counter() - began < LIMIT):
+    while len(pairs) < rounds and (len(pairs) < 3 or time.perf_counter() - began < benchmark.limit):
         pairs.append((ours(), peer()))
     a = [seconds / work for (seconds, work), _ in pairs]
     b = [seconds / work for _, (seconds, work) in pairs]
@@ -210,9 +213,13 @@ def summary(found: list[Measurement], command: str, *more: str) -> dict[str, Any
 
 
 def save(
-    found: list[Measurement], folder: Path, content: Mapping[str, Any], topic: str = "loop"
+    found: list[Measurement],
+    folder: Path,
+    content: Mapping[str, Any],
+    topic: str = "loop",
+    tables: Sequence[Table] = (),
 ) -> None:
-    """Write a topic's page and its JSON."""
+    """Write a topic's page and its JSON; `tables` come after the page's own."""
     folder.mkdir(parents=True, exist_ok=True)
     page = PAGES[topic]
     data = "speed.json" if topic == "loop" else f"{page}.json"
@@ -232,7 +239,7 @@ def save(
 
 Made by `{content["command"]}`; the numbers are in `{data}`. {verdict}{more}
 
-{table(found).markdown()}
+{"".join(one.markdown() + chr(10) for one in [table(found), *tables])}
 {sides}
 
 {describe(content["versions"], content["machine"])}.

@@ -63,11 +63,12 @@ def values(comparison: "Comparison", axis: Axis) -> Table:
     left_out |= {"failures"} if not any(line["failures"] for line in found) else set()
     left_out |= {"passes"} if not any(record.gradients for record in comparison.records) else set()
     columns = [column for column in columns if column.title not in left_out]
+    shown = ordered(found, comparison.groups)
     rows = []
-    for line in ordered(found, comparison.groups):
+    for line in shown:
         texts = _texts(line)
         rows.append([texts.get(column.title, "-") for column in columns])
-    return Table(title(comparison), columns, rows, notes(comparison, axis))
+    return Table(title(comparison), columns, rows, notes(comparison, axis), _best(shown))
 
 
 def standing(comparison: "Comparison", axis: Axis) -> Table:
@@ -232,6 +233,21 @@ def ordered(found: Sequence[dict[str, Any]], groups: Sequence[str]) -> list[dict
     """Return lines by problem, the best median first."""
     place = {name: i for i, name in enumerate(groups)}
     return sorted(found, key=lambda r: (place[r["problem"]], r["median"], r["method"]))
+
+
+def _best(shown: Sequence[dict[str, Any]]) -> list[int]:
+    """The lines with the best median of their problem; none where it was run by one method."""
+    lowest: dict[str, float] = {}
+    methods: dict[str, int] = {}
+    for line in shown:
+        name = line["problem"]
+        lowest[name] = min(line["median"], lowest.get(name, np.inf))
+        methods[name] = methods.get(name, 0) + (line["method"] != START)
+    return [
+        i
+        for i, line in enumerate(shown)
+        if line["median"] == lowest[line["problem"]] < np.inf and methods[line["problem"]] > 1
+    ]
 
 
 def _statistics(

@@ -40,6 +40,15 @@ COMMANDS = [
 ]
 
 
+FILES = {
+    match[1]: block.code
+    for page in (README, *PAGES)
+    for block in blocks(page)
+    if (match := re.match(r"# (\w+\.py)\n", block.code))
+}
+"""Blocks that begin with a name are files, which commands refer to."""
+
+
 @pytest.mark.parametrize("page", [README, *PAGES], ids=lambda page: page.name)
 def test_every_block_is_one_that_is_tested(page: Path) -> None:
     assert {block.language for block in blocks(page)} <= {"python", "console"}
@@ -69,6 +78,8 @@ def test_python_runs(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     scope: dict[str, object] = {}
     run(README, block, scope)
+    if block.code in FILES.values():
+        return  # commands show that it can be used
     best = scope["result"].fun if "result" in scope else scope["opt"].best_value  # type: ignore[attr-defined]
     assert best < 1e-3, "the example says that it finds the minimum"
 
@@ -92,7 +103,11 @@ def test_make_knows_its_targets(command: str) -> None:
 def test_commands_run(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that take long are run by tests of their own; here they must know their name."""
     monkeypatch.chdir(tmp_path)
+    for name, code in FILES.items():
+        (tmp_path / name).write_text(code)
     _, *arguments = shlex.split(command)
+    if arguments[0] in {"report", "export"}:
+        assert main(["compare", "bbob:f=1:n=2", "--seeds", "1", "--out", arguments[1]]) == 0
     if arguments[0] in {"reproduce", "speed", "agreement"}:
         arguments.append("--help")
     try:

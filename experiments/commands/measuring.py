@@ -2,6 +2,7 @@
 
 import sys
 from argparse import Namespace
+from dataclasses import asdict
 
 from experiments.cli import FAILED, OK, UsageError
 from experiments.commands.shared import (
@@ -72,12 +73,20 @@ def speed(options: Namespace) -> int:
     words += ["--quick"] if options.quick else []
     command = " ".join(words) + (", stopped early" if stopped else "")
     content = measuring.summary(found, command, *packages)
+    tables = []
+    if options.topic == "harness" and not stopped:
+        from experiments import harness_size
+
+        size = harness_size.measure()
+        tables = [harness_size.table(size)]
+        content["long_runs"] = asdict(size)
     if found:
-        measuring.save(found, options.out, content, options.topic)
+        measuring.save(found, options.out, content, options.topic, tables)
     if options.json:
         sys.stdout.write(to_json(content))
     elif found:
-        show(measuring.table(found))
+        for table in [measuring.table(found), *tables]:
+            show(table)
         say_written(options.out)
     return ended(stopped, len(found), len(BENCHMARKS))
 

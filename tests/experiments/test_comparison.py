@@ -54,6 +54,15 @@ def test_a_table_has_the_best_median_first(comparison):
     assert comparison.table().title == "article: 400 evaluations, 3 seeds"
 
 
+def test_the_best_of_each_problem_is_marked(several, comparison):
+    table = several.table()
+    for group in several.groups:
+        lines = [i for i, row in enumerate(table.rows) if row[0] == group]
+        assert set(table.best) & set(lines) == {lines[0]}
+    assert f"**{comparison.table().rows[0][0]}**" in comparison.table().markdown()
+    assert comparison.table().markdown().count("**") == 2 * len(comparison.table().columns)
+
+
 def test_json_holds_all_records(comparison):
     read = json.loads(comparison.to_json())
     assert len(read["records"]) == 9

@@ -73,3 +73,12 @@ def test_write_replaces_whole_files(tmp_path):
     write(path, "second")
     assert path.read_text() == "second"
     assert [p.name for p in tmp_path.iterdir()] == ["page.md"]
+
+
+def test_labels_are_not_read_as_markup():
+    table = Table("[red]t", [Column("[b]c", number=False)], [["x[/]"]], ["[link=a]n"], best=[0])
+    console = Console(width=120, file=io.StringIO())
+    console.print(table.rich(120))
+    shown = "".join(console.file.getvalue().split())  # narrow tables wrap their titles
+    assert all(text in shown for text in ("[red]t", "[b]c", "x[/]", "[link=a]n"))
+    assert "| **x[/]** |" in table.markdown()
