@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: reproduce test test-slow speed speed-population agreement check setup clean
+.PHONY: reproduce test test-slow speed speed-harness speed-population agreement comparisons check setup clean
 
 reproduce: $(READY)
 	$(BIN)/experiments reproduce
@@ -19,11 +19,32 @@ test-slow: $(READY)
 speed: $(READY)
 	$(BIN)/experiments speed
 
+speed-harness: $(READY)
+	$(BIN)/experiments speed harness
+
 speed-population: $(READY)
 	$(BIN)/experiments speed population
 
 agreement: $(READY)
 	$(BIN)/experiments agreement
+
+# The reference comparisons, about half an hour; stopped, the same command goes on.
+ALL := start,adam,cma,dual_annealing,pso,pyswarm,random,slsqp
+SWARM := pso:swarmsize=40:omega=0.73:phip=1.5:phig=1.5:maxiter=10000
+COMPARE := $(BIN)/experiments compare --workers 2
+RESULTS := results/comparisons
+
+comparisons: $(READY)
+	$(COMPARE) article --methods $(ALL) --seeds 50 --budget 10000 --out $(RESULTS)/article
+	$(COMPARE) article --methods start,adam:lr=1,cma,dual_annealing,pso,random,slsqp --seeds 50 \
+	  --budget 10000 --gradients --by passes --out $(RESULTS)/article-gradients
+	$(COMPARE) bbob:n=2,5,10,20:i=1-5 --methods $(ALL) --seeds 1 --budget 1000n --out $(RESULTS)/bbob
+	$(COMPARE) digits-mlp --methods start,adam:lr=0.01,cma:CMA_diagonal=True,$(SWARM),random --seeds 10 \
+	  --budget 20000 --gradients --by passes --out $(RESULTS)/digits-mlp
+	$(COMPARE) quantized --methods start,cma:CMA_diagonal=True:popsize=100:minstd=0.1,$(SWARM),random,adam \
+	  --seeds 5 --budget 50000 --gradients --by passes --out $(RESULTS)/quantized
+	$(COMPARE) finetune --methods start,cma:CMA_diagonal=True:sigma0=0.1:popsize=50,$(SWARM),random \
+	  --seeds 5 --budget 20000 --out $(RESULTS)/finetune
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -90,6 +90,12 @@ class Comparison(Results):
 
         return verdict(self, axis)
 
+    def verdicts(self, axis: Axis = "evaluations") -> dict[str, str]:
+        """Return the verdict on each group of problems, by its name."""
+        from experiments.statistics.verdict import verdict
+
+        return {group: verdict(self.only(group), axis) for group in self.groups}
+
     def plot(self, path: Path | str, axis: Axis = "evaluations") -> list[Path]:
         """Draw medians and interquartile bands of the best value so far.
 

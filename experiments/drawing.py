@@ -16,6 +16,8 @@ from experiments.statistics.steps import Steps
 from experiments.statistics.wins import wins as win_matrix
 
 TAU = profiles.TAU
+PAGE = 24
+"""Panels that a page of pictures holds."""
 
 
 class Picture(NamedTuple):
@@ -42,6 +44,8 @@ class Picture(NamedTuple):
 def draw_all(results: Results, folder: Path, axis: Axis) -> Iterator[Picture]:
     """Draw every picture that the results give rise to, one after the other.
 
+    Of more problems than a page holds, it is the report that shows all; here are the curves alone.
+
     Parameters
     ----------
     results
@@ -52,19 +56,20 @@ def draw_all(results: Results, folder: Path, axis: Axis) -> Iterator[Picture]:
         What the budgets are equal in.
     """
     contestants = matrix.contestants(results)
-    axes = dict.fromkeys([axis, *(a for a in AXES if a != "passes" or _any_gradients(results))])
-    for shown in axes:
+    many = len(results.groups) > PAGE
+    for shown in [axis] if many else axes_of(results, axis):
         name = "convergence" + ("" if shown == axis else f"-{shown}")
         yield Picture(
             f"Best value so far, by {AXES[shown]}",
             "Median over runs; the band holds the middle half of them.",
             convergence(results, folder / name, shown),
         )
-    yield Picture(
-        "Where runs ended",
-        "A point a run, the box from quartile to quartile, a cross for a failure.",
-        _finals(results, folder / "finals"),
-    )
+    if not many:
+        yield Picture(
+            "Where runs ended",
+            "A point a run, the box from quartile to quartile, a cross for a failure.",
+            _finals(results, folder / "finals"),
+        )
     if len(contestants) > 1 and matrix.final_values(results, axis).complete().pairs:
         yield from _against_each_other(results, folder, axis)
     if any(record.training is not None for record in results.records):
@@ -73,6 +78,12 @@ def draw_all(results: Results, folder: Path, axis: Axis) -> Iterator[Picture]:
             "Loss and gradient norm at each step; medians over the runs under way.",
             _training(results, folder / "training"),
         )
+
+
+def axes_of(results: Results, first: Axis) -> list[Axis]:
+    """Return the axes worth showing: passes are evaluations where there were no gradients."""
+    gradients = any(record.gradients for record in results.records)
+    return list(dict.fromkeys([first, *(a for a in AXES if a != "passes" or gradients)]))
 
 
 def convergence(results: Results, stem: Path, axis: Axis) -> list[Path]:
@@ -198,7 +209,3 @@ def _info(results: Results, group: str) -> ProblemInfo:
 def _optimum(info: ProblemInfo) -> float | None:
     """The level to mark: none where the values are distances from it."""
     return None if info.precision else info.optimum
-
-
-def _any_gradients(results: Results) -> bool:
-    return any(record.gradients for record in results.records)

@@ -220,6 +220,11 @@ class Results:
         """Return the group of a record's problem."""
         return self.problems[record.cell.problem].group
 
+    def only(self, group: str) -> "Results":
+        """Return the results on one group of problems."""
+        kept = tuple(record for record in self.records if self.group(record) == group)
+        return Results(kept, self.problems)
+
     def by_group(self) -> Groups:
         """Return the records by group and method, in the order of the plan."""
         found: Groups = {}

@@ -8,6 +8,7 @@ from experiments import drawing, page, telling
 from experiments.environment import describe
 from experiments.record import Axis
 from experiments.report import Table, write
+from experiments.tables import GROUPS_LISTED
 
 if TYPE_CHECKING:
     from experiments.comparison import Comparison
@@ -55,6 +56,9 @@ def markdown(comparison: "Comparison", pictures: Sequence[drawing.Picture], axis
     for i, table in enumerate(shown):
         parts += [f"## {table.title}"] if i else []
         parts.append(_cut(table).markdown())
+    if 1 < len(comparison.groups) <= GROUPS_LISTED:
+        said = [f"- {sentence}" for sentence in comparison.verdicts(axis).values()]
+        parts += ["## Problem by problem", "\n".join(said)]
     for picture in pictures:
         images = [f"![{picture.title}]({FIGURES}/{path.name})" for path in picture.pngs]
         parts += [f"## {picture.title}", picture.note, *images]

@@ -1,11 +1,12 @@
 """From a comparison to what its page shows: which charts and tables, from which statistics."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from experiments import page, tables
-from experiments.drawing import words
+from experiments.drawing import axes_of, words
 from experiments.methods import label
 from experiments.pictures import style
 from experiments.record import AXES, Axis
@@ -38,7 +39,6 @@ def content(comparison: "Comparison", axis: Axis) -> page.PageContent:
         What the budgets are equal in, in statistics and words.
     """
     command = comparison.command
-    axes: list[Axis] = list(dict.fromkeys([axis, *AXES]))
     environments = comparison.environments or ({},)
     several = [
         f"Results were made in {len(environments)} environments; the first one is shown."
@@ -46,7 +46,7 @@ def content(comparison: "Comparison", axis: Axis) -> page.PageContent:
     found = page.content_from(
         comparison,
         methods(comparison),
-        {shown: bands(comparison, shown, POINTS) for shown in axes},
+        {shown: bands(comparison, shown, POINTS) for shown in axes_of(comparison, axis)},
         title=tables.title(comparison),
         verdict=comparison.verdict(axis),
         command=command,
@@ -55,7 +55,25 @@ def content(comparison: "Comparison", axis: Axis) -> page.PageContent:
         machine=environments[0].get("machine", {}),
         **_against_each_other(comparison, axis, command),
     )
+    if 1 < len(comparison.groups) <= tables.GROUPS_LISTED:
+        return replace(
+            found, charts=[_with_verdicts(comparison, axis, found.charts[0]), *found.charts[1:]]
+        )
     return found
+
+
+def _with_verdicts(comparison: "Comparison", axis: Axis, chart: page.Chart) -> page.Chart:
+    """Say beneath each problem who wins there."""
+    verdicts = comparison.verdicts(axis)
+    panels = [
+        replace(panel, about=f"{panel.about} {_capital(verdicts[panel.name])}")
+        for panel in chart.panels
+    ]
+    return replace(chart, panels=panels)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def methods(comparison: "Comparison") -> list[page.MethodInfo]:
