@@ -13,6 +13,7 @@ from experiments.sections import ALL, dimensions, sections
 from experiments.statistics import curves, ecdf, matrix, profiles
 from experiments.statistics.ranks import Ranking, compare_methods
 from experiments.statistics.steps import Steps
+from experiments.statistics.targets import SOLVED
 from experiments.statistics.wins import wins as win_matrix
 
 TAU = profiles.TAU
@@ -89,16 +90,26 @@ def axes_of(results: Results, first: Axis) -> list[Axis]:
 def convergence(results: Results, stem: Path, axis: Axis) -> list[Path]:
     """Draw medians and interquartile bands of the best value so far, a panel a problem."""
     panels: dict[str, lines.Panel] = {}
-    for (group, method), band in curves.bands(results, axis).items():
+    for (group, method), band in bands(results, axis).items():
         panel = panels.setdefault(group, lines.Panel(group, [], _optimum(_info(results, group))))
-        bands: list[lines.Band] = panel.bands  # type: ignore[assignment]
-        bands.append(lines.Band(method, band.spent, band.low, band.middle, band.high))
+        drawn: list[lines.Band] = panel.bands  # type: ignore[assignment]
+        drawn.append(lines.Band(method, band.spent, band.low, band.middle, band.high))
     distance = all(_info(results, group).precision for group in panels)
-    ylabel = "distance from the optimum" if distance else "best value so far"
+    ylabel = f"distance from the optimum, {SOLVED:g} at least" if distance else "best value so far"
     looks = style.looks(results.methods)
     return lines.draw_convergence(
         list(panels.values()), stem, looks, xlabel=AXES[axis], ylabel=ylabel
     )
+
+
+def bands(results: Results, axis: Axis, points: int = 200) -> dict[tuple[str, str], curves.Band]:
+    """Return medians and quartiles as they are drawn: precisions end where all is solved."""
+    found = curves.bands(results, axis, points)
+    for (group, method), band in found.items():
+        if _info(results, group).precision:
+            low, middle, high = (np.maximum(part, SOLVED) for part in band[:3])
+            found[group, method] = curves.Band(low, middle, high, band.spent)
+    return found
 
 
 def _against_each_other(results: Results, folder: Path, axis: Axis) -> Iterator[Picture]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from experiments.environment import machine, versions
@@ -29,6 +30,8 @@ DEATHS = 2
 """Worker processes that may die while they run a cell, before it is written off."""
 PAUSE = 0.2
 """Seconds between looks at what workers, and other processes, have finished."""
+GRACE = 5.0
+"""Seconds that a worker has to end when it is told to."""
 MORE_PACKAGES = ("scikit-learn", "ioh", "gymnasium")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -140,6 +143,8 @@ class _Crew:
             for process, _ in self._members:
                 process.terminate()
             for process, _ in self._members:
+                process.join(GRACE)
+                process.kill()  # it hears nothing within a long call; its cell is free all the same
                 process.join()
 
     def _hire(self) -> None:
@@ -148,7 +153,8 @@ class _Crew:
             target=_member, args=(self._work, current, self._errors), daemon=True
         )
         try:
-            process.start()
+            with _undisturbed():
+                process.start()
         except (AttributeError, TypeError, pickle.PicklingError) as error:
             raise ValueError(
                 f"a problem can't be sent to worker processes ({error}); define it at the top of "
@@ -185,9 +191,10 @@ class _Crew:
 
 
 def _member(work: Work, current: Any, errors: Any) -> None:
-    """A worker process, from its beginning to its end."""
-    signal.signal(signal.SIGTERM, _leave)
+    """A worker process, from its beginning to its end, or that of the process it works for."""
     try:
+        signal.signal(signal.SIGTERM, _leave)
+        Thread(target=_outlived, daemon=True).start()
         with Store(work.folder, create=False) as store:
 
             def began(key: str) -> None:
@@ -201,7 +208,29 @@ def _member(work: Work, current: Any, errors: Any) -> None:
 
 
 def _leave(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: what follows is the tidying up
     raise KeyboardInterrupt
+
+
+def _outlived() -> None:
+    """Wait until the process that began this one is gone, killed perhaps; then end this one."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Keep Ctrl-C to this process: those that it starts meanwhile end when they are told to."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _lost(cell: Cell, error: str) -> Record:

@@ -156,7 +156,8 @@ def notes(comparison: "Comparison", axis: Axis) -> list[str]:
     cell = comparison.records[0].cell
     sizes = [len(records) for records in comparison.by_group().values()]
     names = comparison.groups
-    about = [f"{name}: {_info(comparison, name).description}." for name in names[:3]]
+    about = [f"{name}: {_info(comparison, name).description}." for name in names]
+    about = about if len(names) <= 3 else []
     early = (
         "One that ends early begins again from the seed's next start until the budget is spent."
         if cell.restarts

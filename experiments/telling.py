@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments import page, tables
-from experiments.drawing import axes_of, words
+from experiments.drawing import axes_of, bands, words
 from experiments.methods import label
 from experiments.pictures import style
 from experiments.record import AXES, Axis
 from experiments.report import number
 from experiments.sections import sections
-from experiments.statistics import bands, compare_methods, contestants, ecdfs, final_values, wins
+from experiments.statistics import compare_methods, contestants, ecdfs, final_values, wins
 from experiments.statistics.runtime import cost, ert, hits
 from experiments.statistics.targets import PRECISIONS, TAUS, absolute, targets
 

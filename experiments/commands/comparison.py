@@ -9,7 +9,14 @@ from typing import Any
 from rich.console import Console
 
 from experiments.cli import FAILED, INTERRUPTED, OK, UsageError
-from experiments.commands.shared import make_folder, refused, say_written, show
+from experiments.commands.shared import (
+    make_folder,
+    refused,
+    say_written,
+    show,
+    stoppable,
+    talk_aside,
+)
 from experiments.report import to_json
 
 
@@ -26,22 +33,23 @@ def compare(options: Namespace) -> int:
     stopped = False
     found: Comparison | None
     try:
-        found = run(
-            options.problems,
-            options.methods,
-            options.seeds,
-            options.budget,
-            restarts=options.restarts,
-            gradients=options.gradients,
-            max_seconds=options.max_seconds,
-            out=options.out,
-            workers=options.workers,
-            force=options.force,
-            only=options.only,
-            tensorboard=options.tensorboard,
-            watch=lambda plan: Live(plan, quiet=options.json),
-            command=command,
-        )
+        with stoppable(), talk_aside():
+            found = run(
+                options.problems,
+                options.methods,
+                options.seeds,
+                options.budget,
+                restarts=options.restarts,
+                gradients=options.gradients,
+                max_seconds=options.max_seconds,
+                out=options.out,
+                workers=options.workers,
+                force=options.force,
+                only=options.only,
+                tensorboard=options.tensorboard,
+                watch=lambda plan: Live(plan, quiet=options.json),
+                command=command,
+            )
     except ValueError as error:
         raise UsageError(str(error)) from None
     except StoreError as error:

@@ -114,7 +114,9 @@ def convergence(results: Results, bands: Mapping[Axis, Bands], command: str = ""
                 if name == group
             }
             label = AXES[axis]
-            y_label = "distance from the optimum" if distance else "best value so far"
+            y_label = (
+                "distance from the optimum, 1e-8 at least" if distance else "best value so far"
+            )
             mark = None if distance else info.optimum
             views.append(View(label, label, y_label, lines, mark=mark))
         panels.append(Panel(group, views, _about(info)))
@@ -235,7 +237,8 @@ def _infos(results: Results) -> dict[str, ProblemInfo]:
 
 def _about(info: ProblemInfo) -> str:
     variables = f"{info.n:,} variable{'s' * (info.n != 1)}"
-    optimum = f"optimum {readable(info.optimum)}" if info.optimum is not None else ""
+    known = info.optimum is not None and not info.precision
+    optimum = f"optimum {readable(info.optimum or 0.0)}" if known else ""
     parts = [info.description.rstrip("."), variables, optimum, info.source.rstrip(".")]
     return ". ".join(part[:1].upper() + part[1:] for part in parts if part) + "."
 

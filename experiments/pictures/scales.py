@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, NullLocator, SymmetricalLogLocator
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -16,6 +16,9 @@ Array = NDArray[np.float64]
 
 DEEP, TINIEST = 1e-16, 1e-120
 """Values this much smaller than the largest are next to zero; and the least that are drawn."""
+
+TICKS = 7
+"""Labels on an axis that is linear near zero and logarithmic beyond."""
 
 
 def finite(arrays: Iterable[Any]) -> Array:
@@ -70,7 +73,11 @@ def _fit(axes: "Axes", which: str, values: Array) -> None:
         _label_powers(axis, 10 ** (low - room), 10 ** (high + room))
     elif low <= 0 and len(sizes) and _spans(sizes, low):
         near = max(np.quantile(sizes, 0.02), sizes.max() * DEEP)
-        _set_scale(axes, which, "symlog", linthresh=10.0 ** math.floor(math.log10(near)))
+        threshold = 10.0 ** math.floor(math.log10(near))
+        _set_scale(axes, which, "symlog", linthresh=threshold)
+        locator = SymmetricalLogLocator(base=10, linthresh=threshold)
+        locator.set_params(numticks=TICKS)
+        axis.set_major_locator(locator)
         axis.set_major_formatter(FuncFormatter(lambda value, _: power(value)))
     else:
         axes.margins(x=0.06 if which == "x" else None, y=0.06 if which == "y" else None)

@@ -97,7 +97,7 @@ def benchmark(f: int, n: int, i: int) -> Benchmark:
     nearest = min(COSTS, key=lambda known: abs(known - n))
     return Benchmark(
         name=f"bbob:f={f}:n={n}:i={i}",
-        description=f"{name}, {group}, in {n} variables, instance {i}",
+        description=f"BBOB f{f}, {name}, {group}",
         source=SOURCE,
         make=partial(Objective, f, n, i),
         n=n,

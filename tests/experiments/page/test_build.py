@@ -57,7 +57,7 @@ def test_what_is_shown_of_results(results):
     assert [panel.name for panel in convergence.panels] == ["f", "g"]
     assert [view.name for view in convergence.panels[0].views] == ["evaluations", "forward passes"]
     assert set(convergence.panels[1].views[0].lines) == {"cma"}
-    assert convergence.panels[0].views[0].y_label == "distance from the optimum"
+    assert convergence.panels[0].views[0].y_label == "distance from the optimum, 1e-8 at least"
     assert convergence.panels[0].views[0].mark is None
     assert convergence.panels[1].about == "1 variable."
     assert [panel.name for panel in training.panels] == ["f"]
