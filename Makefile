@@ -42,9 +42,9 @@ comparisons: $(READY)
 	$(COMPARE) digits-mlp --methods start,adam:lr=0.01,cma:CMA_diagonal=True,$(SWARM),random --seeds 10 \
 	  --budget 20000 --gradients --by passes --out $(RESULTS)/digits-mlp
 	$(COMPARE) quantized --methods start,cma:CMA_diagonal=True:popsize=100:minstd=0.1,$(SWARM),random,adam \
-	  --seeds 5 --budget 50000 --gradients --by passes --out $(RESULTS)/quantized
+	  --seeds 10 --budget 50000 --gradients --by passes --out $(RESULTS)/quantized
 	$(COMPARE) finetune --methods start,cma:CMA_diagonal=True:sigma0=0.1:popsize=50,$(SWARM),random \
-	  --seeds 5 --budget 20000 --out $(RESULTS)/finetune
+	  --seeds 10 --budget 20000 --out $(RESULTS)/finetune
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from blackbox.thinned import Thinned
 from blackbox.types import Array
 
 IMPROVEMENTS_KEPT = 10_000
-"""Improvements that a history holds; past that, every second of the older ones is dropped."""
+"""Improvements that a history holds; of more, evenly spaced ones and the latest."""
 
 
 def all_finite(array: Array) -> bool:
@@ -69,7 +70,7 @@ class History:
         self.failures_in_a_row = 0
         self.batch_count = 0
         self._violation = violation
-        self._improvements: list[Improvement] = []
+        self._improvements: Thinned[Improvement] = Thinned(IMPROVEMENTS_KEPT)
         self._began = time.perf_counter()
 
     @property
@@ -174,9 +175,6 @@ class History:
                 self.best_violation,
             )
         )
-        if len(self._improvements) > IMPROVEMENTS_KEPT:
-            half = IMPROVEMENTS_KEPT // 2
-            self._improvements[:half] = self._improvements[:half:2]
 
     def _count_failures(self, values: Array, stencil: bool) -> None:
         if all_finite(values):

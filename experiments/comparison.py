@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.executing import Watch, Work, execute
-from experiments.plan import Plan, make_plan, select
+from experiments.plan import Plan, make_plan, select, several
 from experiments.record import Axis, Results
 from experiments.report import Table, to_json
 from experiments.storage import Store
@@ -234,7 +234,7 @@ def compare(
     )
     if workers < 1:
         raise ValueError(f"workers is a number of processes, at least 1; got {workers}")
-    cells = select(plan.cells, only) if only else list(plan.cells)
+    cells = select(plan.cells, several(only, "only")) if only else list(plan.cells)
     kept: AbstractContextManager[str] = (
         tempfile.TemporaryDirectory() if out is None else nullcontext(str(out))
     )

@@ -9,6 +9,7 @@ import numpy as np
 from experiments.pictures import convergence as lines
 from experiments.pictures import finals, ranks, shares, style, training, wins
 from experiments.record import AXES, Axis, ProblemInfo, Results
+from experiments.report import number
 from experiments.sections import ALL, dimensions, sections
 from experiments.statistics import curves, ecdf, matrix, profiles
 from experiments.statistics.ranks import Ranking, compare_methods
@@ -91,11 +92,13 @@ def convergence(results: Results, stem: Path, axis: Axis) -> list[Path]:
     """Draw medians and interquartile bands of the best value so far, a panel a problem."""
     panels: dict[str, lines.Panel] = {}
     for (group, method), band in bands(results, axis).items():
-        panel = panels.setdefault(group, lines.Panel(group, [], _optimum(_info(results, group))))
+        info = _info(results, group)
+        panel = panels.setdefault(group, lines.Panel(_title(results, info), [], _optimum(info)))
         drawn: list[lines.Band] = panel.bands  # type: ignore[assignment]
         drawn.append(lines.Band(method, band.spent, band.low, band.middle, band.high))
-    distance = all(_info(results, group).precision for group in panels)
-    ylabel = f"distance from the optimum, {SOLVED:g} at least" if distance else "best value so far"
+    distance = all(_info(results, group).precision for group in results.groups)
+    least = f"distance from the optimum, {number(SOLVED)} at least"
+    ylabel = least if distance else "best value so far"
     looks = style.looks(results.methods)
     return lines.draw_convergence(
         list(panels.values()), stem, looks, xlabel=AXES[axis], ylabel=ylabel
@@ -192,7 +195,7 @@ def _finals(results: Results, stem: Path) -> list[Path]:
         ]
     drawn = [
         finals.Panel(
-            group,
+            _title(results, _info(results, group)),
             {method: np.array(values) for method, values in rows.items()},
             _optimum(_info(results, group)),
         )
@@ -215,6 +218,12 @@ def _training(results: Results, stem: Path) -> list[Path]:
 
 def _info(results: Results, group: str) -> ProblemInfo:
     return next(info for info in results.problems.values() if info.group == group)
+
+
+def _title(results: Results, info: ProblemInfo) -> str:
+    """What a panel is called; beside problems that show values, precisions are called so."""
+    mixed = len({_info(results, group).precision for group in results.groups}) > 1
+    return f"{info.group}, precision" if mixed and info.precision else info.group
 
 
 def _optimum(info: ProblemInfo) -> float | None:

@@ -180,8 +180,10 @@ class _Crew:
         if not key:  # before it claimed anything: it would die again
             if self._deaths[key] >= DEATHS:
                 raise StoreError(
-                    f"worker processes end before they begin (exit code {code}); try --workers 1, "
-                    "which shows why"
+                    f"worker processes end before they begin (exit code {code}). A script must "
+                    'call compare() within `if __name__ == "__main__":`, and what was defined at '
+                    "a prompt does not reach them; one worker does without all that, and shows "
+                    "what else may be wrong"
                 )
             return
         if self._deaths[key] >= DEATHS and key not in self._store.values():

@@ -3,16 +3,17 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from itertools import product
+from numbers import Integral
 from typing import Any
 
 from experiments import problems as problem_table
 from experiments.methods import START, check_method, parse_method
 
-__all__ = ["START", "Cell", "Plan", "make_plan", "parse_method", "select"]
+__all__ = ["START", "Cell", "Plan", "make_plan", "parse_method", "select", "several"]
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ def make_plan(
         For a problem, method or option that is not known; it names the nearest. For a problem that
         needs what is not installed. For a budget or number of seeds below 1.
     """
+    problems, methods = several(problems, "problems"), several(methods, "methods")
     named: dict[str, problem_table.Benchmark] = {}
     given = set()
     for item in problems:
@@ -113,11 +115,9 @@ def make_plan(
     known = list(dict.fromkeys(check_method(method) for method in methods))
     if max_seconds is not None and not max_seconds > 0:
         raise ValueError(f"max_seconds must be above 0; got {max_seconds!r}")
-    listed = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    listed = _listed(seeds)
     if not listed or not named or not known:
         raise ValueError("a comparison needs at least one problem, one method and one seed")
-    if any(seed < 0 for seed in listed):
-        raise ValueError(f"seeds are whole numbers from 0 on; got {min(listed)}")
     for row in named.values():
         _check_installed(row)
     cells = tuple(
@@ -140,6 +140,29 @@ def make_plan(
         "max_seconds": max_seconds,
     }
     return Plan(cells, named, settings, frozenset(given))
+
+
+def several(given: Any, argument: str) -> list[Any]:
+    """Return what was given as a list; a text is a list of one.
+
+    Raises
+    ------
+    TypeError
+        If it is no list.
+    """
+    if isinstance(given, str):
+        return [given]
+    if not isinstance(given, Iterable):
+        raise TypeError(f"{argument} must be a list; got {given!r:.60}: write [...] around it")
+    return list(given)
+
+
+def _listed(seeds: int | Sequence[int]) -> list[int]:
+    listed = list(range(seeds)) if isinstance(seeds, Integral) else several(seeds, "seeds")
+    for seed in listed:
+        if not isinstance(seed, Integral) or seed < 0:
+            raise ValueError(f"seeds are whole numbers from 0 on; got {seed!r}")
+    return [int(seed) for seed in listed]
 
 
 def _budget(budget: int | str, n: int) -> int:

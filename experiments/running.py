@@ -2,11 +2,15 @@
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from blackbox.thinned import Thinned
 from experiments import problems
 from experiments.methods import START, parse_method
 from experiments.plan import Cell
@@ -15,9 +19,13 @@ from experiments.record import Curve, Record, Training
 Array = NDArray[np.float64]
 
 STEPS_KEPT = 2000
-"""Steps of a gradient method that are kept; past that, every second of the older ones goes."""
+"""Steps of a gradient method that are kept; of more, evenly spaced ones and the latest."""
 SPENT = 1
 """The status of a run whose budget was spent, as scipy has it."""
+RAISED = "the objective raised"
+"""Goes before the first exception of an objective, in the message of a record."""
+WARM = 20
+"""Evaluations that load a method, before its first run."""
 IMPROVEMENTS_KEPT = 10_000
 """Improvements that a record holds over all of its restarts."""
 
@@ -56,6 +64,7 @@ def _run(cell: Cell, problem: problems.Benchmark, objective: "Watched", trace: "
     budget, gradients = cell.budget, cell.gradients
     if method == START:  # its first evaluation is that of the start
         method, budget, gradients = "slsqp" if problem.constraints else "adam", 1, False
+    _warm(method)
     began = time.perf_counter()
     while trace.evaluations < budget and (cell.restarts or trace.runs == 0):
         left = None
@@ -82,6 +91,19 @@ def _run(cell: Cell, problem: problems.Benchmark, objective: "Watched", trace: "
         trace.add(result)
 
 
+@cache
+def _warm(method: str) -> None:
+    """Load what a method needs, so that the first run of a process does not pay for it."""
+    from blackbox import minimize
+
+    with suppress(Exception):  # the run itself says what is wrong
+        minimize(_bowl, np.zeros(2), method=method, bounds=(-1, 1), budget=WARM, seed=0)
+
+
+def _bowl(x: Array) -> float:
+    return float(x @ x)
+
+
 class Watched:
     """An objective that remembers its first exception and, where asked, each gradient.
 
@@ -99,7 +121,7 @@ class Watched:
         self._objective = objective
         self.exception = ""
         self._spent = 0
-        self._steps: list[tuple[int, float, float]] = []
+        self._steps: Thinned[tuple[int, float, float]] = Thinned(STEPS_KEPT)
         if hasattr(objective, "value_and_gradient"):
             self.value_and_gradient = self._step if gradients else objective.value_and_gradient
 
@@ -111,29 +133,32 @@ class Watched:
     def __call__(self, points: Array) -> Any:
         """Evaluate a batch, or a point where the objective takes points."""
         self._spent += len(points) if points.ndim == 2 else 1
-        try:
+        with self._noting():
             return self._objective(points)
-        except Exception as error:
-            self.exception = self.exception or _sentence(error)
-            raise
 
     def _step(self, points: Array) -> Any:
         self._spent += len(points) if points.ndim == 2 else 1
-        try:
+        with self._noting():
             values, gradients = self._objective.value_and_gradient(points)
+        row = np.ravel(gradients[0] if np.ndim(gradients) == 2 else gradients)
+        self._steps.append((self._spent, float(np.ravel(values)[0]), math.sqrt(row @ row)))
+        return values, gradients
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """Note the first exception. One that would exit is a failure like others."""
+        try:
+            yield
         except Exception as error:
             self.exception = self.exception or _sentence(error)
             raise
-        row = np.ravel(gradients[0] if np.ndim(gradients) == 2 else gradients)
-        self._steps.append((self._spent, float(np.ravel(values)[0]), math.sqrt(row @ row)))
-        if len(self._steps) > STEPS_KEPT:
-            half = STEPS_KEPT // 2
-            self._steps[:half] = self._steps[:half:2]
-        return values, gradients
+        except SystemExit as error:
+            self.exception = self.exception or _sentence(error)
+            raise RuntimeError(f"the objective wants to exit ({error})") from error
 
     def training(self) -> Training | None:
         """Return the steps seen, None where there are none."""
-        if not self._steps:
+        if not len(self._steps):
             return None
         spent, losses, norms = zip(*self._steps, strict=True)
         return Training(np.array(spent, dtype=np.int64), np.array(losses), np.array(norms))
@@ -186,14 +211,14 @@ class _Trace:
         report = {}
         if found and problem is not None and problem.report is not None:
             try:
-                report = dict(problem.report(self.x))
+                report = {str(k): float(v) for k, v in problem.report(self.x).items()}
             except Exception as error:
                 self.error = self.error or f"report: {_sentence(error)}"
         message, watched = self.message, self.objective
         if not message and self.runs:
-            message = f"{self.evaluations:,} evaluations, {self.seconds:.3g} seconds: all was spent"
+            message = "all was spent"
         if watched is not None and watched.exception:
-            message = f"{message} (the objective raised: {watched.exception})"
+            message = f"{message} ({RAISED}: {watched.exception})"
         return Record(
             cell=cell,
             value=self.value,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from experiments import drawing, page, telling
 from experiments.environment import describe
 from experiments.record import Axis
-from experiments.report import Table, write
+from experiments.report import Table, literal, write
 from experiments.tables import GROUPS_LISTED
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def save(comparison: "Comparison", folder: Path, axis: Axis) -> list[Path]:
 def markdown(comparison: "Comparison", pictures: Sequence[drawing.Picture], axis: Axis) -> str:
     """Return the page as Markdown: verdict, tables, pictures, and how it was made."""
     shown = comparison.tables(axis)
-    parts = [f"# {shown[0].title}", comparison.verdict(axis)]
+    parts = [f"# {literal(shown[0].title)}", literal(comparison.verdict(axis))]
     parts.append("[report.html](report.html) has the same with curves to zoom into.")
     if not comparison.complete:
         parts.append("**It was stopped before its end.**")
@@ -57,7 +57,7 @@ def markdown(comparison: "Comparison", pictures: Sequence[drawing.Picture], axis
         parts += [f"## {table.title}"] if i else []
         parts.append(_cut(table).markdown())
     if 1 < len(comparison.groups) <= GROUPS_LISTED:
-        said = [f"- {sentence}" for sentence in comparison.verdicts(axis).values()]
+        said = [f"- {literal(sentence)}" for sentence in comparison.verdicts(axis).values()]
         parts += ["## Problem by problem", "\n".join(said)]
     for picture in pictures:
         images = [f"![{picture.title}]({FIGURES}/{path.name})" for path in picture.pngs]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from experiments.methods import START, label
 from experiments.record import Axis, ProblemInfo, Record
 from experiments.report import Column, Table, number
+from experiments.running import RAISED
 from experiments.statistics.curves import best_at
 from experiments.statistics.quantiles import quantiles
 
@@ -40,7 +41,8 @@ def all_tables(comparison: "Comparison", axis: Axis) -> list[Table]:
     if several and final_values(comparison, axis).complete().pairs:
         found.append(standing(comparison, axis)._replace(title=title(comparison)))
     if not found or len(comparison.groups) <= GROUPS_LISTED:
-        found.append(values(comparison, axis))
+        each = values(comparison, axis)
+        found.append(each._replace(title="Each problem") if found else each)
     lost = failures(comparison)
     return [*found, *([lost] if lost.rows else [])]
 
@@ -123,10 +125,20 @@ def failures(comparison: "Comparison") -> Table:
         count = sum(record.failures for record in records)
         if not lost and not count:
             continue
-        told = [r.error or r.message for r in [*lost, *records] if r.error or r.failures]
-        why = next(iter(told), "") or "no finite, feasible value"
-        rows.append([group, method, f"{len(lost)} of {len(records)}", f"{count:,}", why])
+        why = next(filter(None, map(_why, [*lost, *records])), "no feasible point")
+        cells = f"{len(lost)} of {len(records)}"
+        rows.append([group, " ".join(label(method)).strip(), cells, f"{count:,}", why])
     return Table("What failed", columns, rows)
+
+
+def _why(record: Record) -> str:
+    """The first reason of a failure; empty where the record knows none."""
+    if record.error:
+        return record.error
+    _, raised, reason = record.message.partition(f"({RAISED}: ")
+    if raised:
+        return reason.removesuffix(")")
+    return "values that are not finite" if record.failures else ""
 
 
 def title(comparison: "Comparison") -> str:
@@ -156,8 +168,8 @@ def notes(comparison: "Comparison", axis: Axis) -> list[str]:
     cell = comparison.records[0].cell
     sizes = [len(records) for records in comparison.by_group().values()]
     names = comparison.groups
-    about = [f"{name}: {_info(comparison, name).description}." for name in names]
-    about = about if len(names) <= 3 else []
+    described = [(name, _info(comparison, name).description) for name in names]
+    about = [f"{name}: {text}." for name, text in described if text and len(names) <= 3]
     early = (
         "One that ends early begins again from the seed's next start until the budget is spent."
         if cell.restarts
@@ -175,12 +187,8 @@ def notes(comparison: "Comparison", axis: Axis) -> list[str]:
         "evaluations.",
         "seconds": " Values are read at the median time of the method that ended first.",
     }[axis]
-    precise = any(_info(comparison, name).precision for name in names)
     said = [f"Columns are medians over runs, but for best and solved.{read}"]
-    if precise:
-        said.append(f"Values are distances from the optimum; solved: within {PRECISE:g} of it.")
-    elif any(_info(comparison, name).optimum is not None for name in names):
-        said.append(f"Solved: within {CLOSE:.0%} of the best value known.")
+    said += _scales([_info(comparison, name) for name in names])
     partial = []
     if not comparison.complete:
         partial = [f"Incomplete: {len(comparison.records)} of {comparison.planned} cells were run."]
@@ -198,6 +206,24 @@ def notes(comparison: "Comparison", axis: Axis) -> list[str]:
         differences,
         " ".join(said),
     ]
+
+
+def _scales(infos: Sequence[ProblemInfo]) -> list[str]:
+    """What values are, and which are good enough to count as solved."""
+    precise = [info for info in infos if info.precision]
+    known = [info for info in infos if info.optimum is not None and not info.precision]
+    said = []
+    if precise:
+        few = ", ".join(info.group for info in precise) if len(precise) <= 3 else "BBOB's functions"
+        of = f" of {few}" if len(precise) < len(infos) else ""
+        near = number(PRECISE)
+        said.append(f"Values{of} are distances from the optimum; solved: within {near} of it.")
+    if known:
+        zero = any(info.optimum == 0 for info in known)
+        near = f", of one that is 0 within {number(PRECISE)}" if zero else ""
+        which = "Of others, solved" if precise else "Solved"
+        said.append(f"{which}: within {100 * CLOSE:g} % of the best value known{near}.")
+    return said
 
 
 def summary(comparison: "Comparison", axis: Axis) -> dict[str, Any]:
@@ -237,7 +263,10 @@ def ordered(found: Sequence[dict[str, Any]], groups: Sequence[str]) -> list[dict
 
 
 def _best(shown: Sequence[dict[str, Any]]) -> list[int]:
-    """The lines with the best median of their problem; none where it was run by one method."""
+    """The lines with the best median of their problem, to the digits that are shown.
+
+    There is none where the problem was run by one method.
+    """
     lowest: dict[str, float] = {}
     methods: dict[str, int] = {}
     for line in shown:
@@ -247,7 +276,9 @@ def _best(shown: Sequence[dict[str, Any]]) -> list[int]:
     return [
         i
         for i, line in enumerate(shown)
-        if line["median"] == lowest[line["problem"]] < np.inf and methods[line["problem"]] > 1
+        if number(line["median"]) == number(lowest[line["problem"]])
+        and lowest[line["problem"]] < np.inf
+        and methods[line["problem"]] > 1
     ]
 
 
@@ -305,7 +336,7 @@ def _texts(line: Mapping[str, Any]) -> dict[str, str]:
         "failures": f"{line['failures']:,.0f}" if failed else "-",
         "passes": f"{line['passes']:,.0f}",
         "runs": f"{line['runs']:g}",
-        "seconds": f"{line['seconds']:.2f}",
+        "seconds": f"{line['seconds']:.2f}" if line["seconds"] >= 1 else number(line["seconds"], 2),
     }
 
 

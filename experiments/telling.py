@@ -102,7 +102,8 @@ def _against_each_other(comparison: "Comparison", axis: Axis, command: str) -> d
         "charts": [_runtimes(comparison, axis, command)],
         "tables": [
             *([_standing(comparison, axis, command)] if several else []),
-            _expected(comparison, axis, command),
+            *_expected(comparison, axis, command, precise=True),
+            *_expected(comparison, axis, command, precise=False),
         ],
         "ranks": page.Ranks(
             dict(zip(ranking.methods, ranking.average.tolist(), strict=True)),
@@ -135,14 +136,19 @@ def _runtimes(comparison: "Comparison", axis: Axis, command: str) -> page.Chart:
         panels.append(page.Panel(title, [view]))
     note = (
         "The share of (problem, target) pairs that are reached by then, with simulated restarts, "
-        "as COCO has it. Targets: "
-        + (
-            "51 precisions from 100 to 1e-8."
-            if any(absolute(info) for info in comparison.problems.values())
-            else "51 shares of the gain from the start to the best value, 0.1 to 1e-5."
-        )
+        f"as COCO has it. Targets: {_levels(comparison)}."
     )
     return page.Chart("Targets hit", panels, note, command)
+
+
+def _levels(comparison: "Comparison") -> str:
+    """Which targets there are; both kinds where problems differ in what they show."""
+    precise = {absolute(info) for info in comparison.problems.values()}
+    kinds = ["51 precisions from 100 to 1e-8"] * (True in precise)
+    kinds += ["51 shares of the gain from the start to the best value, 0.1 to 1e-5"] * (
+        False in precise
+    )
+    return " where values are precisions, else ".join(kinds)
 
 
 def _standing(comparison: "Comparison", axis: Axis, command: str) -> page.DataTable:
@@ -166,37 +172,40 @@ def _shown(text: str) -> page.content.TableCell:
         return page.Shown(text, float("nan"))
 
 
-def _expected(comparison: "Comparison", axis: Axis, command: str) -> page.DataTable:
-    """Expected runtimes to some targets, a line a problem and method."""
-    levels = targets(comparison)
-    precise = [absolute(info) for info in comparison.problems.values()]
-    shown = SHOWN if all(precise) else SHARES
-    at = [
-        int(np.argmin(np.abs(np.log(PRECISIONS if all(precise) else TAUS) - np.log(s))))
-        for s in shown
-    ]
-    names = contestants(comparison)
+def _expected(
+    comparison: "Comparison", axis: Axis, command: str, *, precise: bool
+) -> list[page.DataTable]:
+    """Expected runtimes to some targets, a line a problem and method: precisions, or gains."""
+    levels, names = targets(comparison), contestants(comparison)
+    shown, grid = (SHOWN, PRECISIONS) if precise else (SHARES, TAUS)
+    at = [int(np.argmin(np.abs(np.log(grid) - np.log(s)))) for s in shown]
     rows: list[list[page.content.TableCell]] = []
     for (group, method), records in comparison.by_group().items():
-        if method not in names or (any(precise) and not all(precise)):
+        infos = [comparison.problems[record.cell.problem] for record in records]
+        if method not in names or absolute(infos[0]) != precise:
             continue
         reached = [
-            hits(r, levels[r.cell.problem][at], axis, comparison.problems[r.cell.problem])
-            for r in records
+            hits(r, levels[r.cell.problem][at], axis, info)
+            for r, info in zip(records, infos, strict=True)
         ]
         ends = np.array([cost(record, axis) for record in records])
-        rows.append([group, method, *ert(np.array(reached), ends).tolist()])
-    what = "precision" if all(precise) else "gain left"
+        rows.append([group, method, *map(_runtime, ert(np.array(reached), ends).tolist())])
+    what = "precision" if precise else "gain left"
     note = (
         f"{AXES[axis].capitalize()} spent by all runs until they hit the target or end, a run that "
         "hits it (Hansen et al. 2021). Targets: "
-        + ("distances from the optimum." if all(precise) else "shares of the gain still to be had.")
+        + ("distances from the optimum." if precise else "shares of the gain still to be had.")
     )
     columns = [
         page.DataColumn("problem", "panel"),
         page.DataColumn("method", "method"),
-        *(page.DataColumn(f"{what} {s:g}", best="low") for s in shown),
+        *(page.DataColumn(f"{what} {number(s)}", best="low") for s in shown),
     ]
-    return page.DataTable(
-        "Expected runtimes", columns, rows, note, within="problem", command=command
-    )
+    mixed = len({absolute(info) for info in comparison.problems.values()}) > 1
+    title = "Expected runtimes" + (" by gain" if mixed and not precise else "")
+    table = page.DataTable(title, columns, rows, note, within="problem", command=command)
+    return [table] if rows else []
+
+
+def _runtime(value: float) -> page.content.TableCell:
+    return value if np.isfinite(value) else page.Shown("never", value)

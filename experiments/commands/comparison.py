@@ -146,6 +146,7 @@ def _compare_command(options: Namespace) -> str:
     words += ["--gradients"] if options.gradients else []
     words += [] if options.restarts else ["--no-restarts"]
     words += [f"--by {options.by}"] if options.by != "evaluations" else []
+    words += [f"--threads {options.threads}"] if options.threads > 1 else []
     words += [f"--workers {options.workers}"] if options.workers > 1 else []
     words += [f"--out {shlex.quote(str(options.out))}"] if options.out is not None else []
     return " ".join(words)

@@ -51,6 +51,7 @@ def show(table: Table) -> None:
     """Print a table, as wide as the terminal."""
     console = Console()
     console.print(table.rich(console.width))
+    console.print()
 
 
 def say_written(folder: Path) -> None:
@@ -91,6 +92,9 @@ def stoppable() -> Iterator[None]:
 @contextmanager
 def talk_aside() -> Iterator[None]:
     """Send to stderr what problems print, here and in worker processes: stdout is for results."""
+    if sys.stdout is None:  # it was closed
+        yield
+        return
     sys.stdout.flush()
     kept = os.dup(1)
     try:

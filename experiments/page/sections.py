@@ -155,11 +155,12 @@ def _best(table: DataTable) -> set[tuple[int, int]]:
         for r, row in enumerate(table.rows):
             cell = row[c]
             value = cell.value if isinstance(cell, Shown) else cell
-            if isinstance(value, (int, float)) and math.isfinite(value):
+            if isinstance(value, (int, float)) and not math.isnan(value):
                 blocks.setdefault(None if within is None else row[within], []).append((value, r))
         for block in blocks.values():
             least = min(block)[0] if column.best == "low" else max(block)[0]
-            found |= {(r, c) for value, r in block if value == least and len(block) > 1}
+            if len(block) > 1 and math.isfinite(least):
+                found |= {(r, c) for value, r in block if value == least}
     return found
 
 

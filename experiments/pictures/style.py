@@ -172,9 +172,12 @@ def text(words: object, width: int = 24, lines: int = 3) -> str:
 
 
 def one_line(words: object, width: int = 40) -> str:
-    """Return a name as one line of at most so many characters."""
+    """Return a name as one line of at most so many characters: its ends tell it from others."""
     clean = " ".join("".join(c if c.isprintable() else " " for c in str(words)).split())
-    return clean if len(clean) <= width else clean[: width - 1] + "…"
+    if len(clean) <= width:
+        return clean
+    head = width // 3
+    return f"{clean[:head]}…{clean[head + 1 - width :]}"
 
 
 def paths(stem: Path) -> list[Path]:

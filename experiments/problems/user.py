@@ -127,6 +127,7 @@ def _benchmark(one: Any, name: str, make: Any, source: str, fingerprint: str) ->
             )
     except (TypeError, ValueError) as error:
         raise ValueError(f"problem {name!r}: {error}") from error
+    _check_optimum(getattr(one, "optimum", None), name)
     free = np.isinf(lower).all() and np.isinf(upper).all()
     optimum, report = getattr(one, "optimum", None), getattr(one, "report", None)
     return Benchmark(
@@ -144,6 +145,18 @@ def _benchmark(one: Any, name: str, make: Any, source: str, fingerprint: str) ->
         changing=hasattr(one, "batched") and getattr(one, "begin", None) is not None,
         fingerprint=fingerprint,
     )
+
+
+def _check_optimum(optimum: Any, name: str) -> None:
+    try:
+        known = optimum is None or bool(np.isfinite(float(optimum)))
+    except (TypeError, ValueError):
+        known = False
+    if not known:
+        raise ValueError(
+            f"problem {name!r}: optimum must be a finite number, the best value known; got "
+            f"{optimum!r:.60}. Leave it out where nobody knows it"
+        )
 
 
 def _read_start(one: Any) -> tuple[Array | None, "_Own | None"]:

@@ -113,11 +113,16 @@ def _medians(results: Results, matrix: Matrix, ranking: Ranking) -> str:
 
 def _lead(names: Sequence[str], values: Array, problem: ProblemInfo, group: str) -> str:
     """Which median is the lowest, and which the next."""
-    low, high = median(values)[:2]
-    if low == high:
-        same = f"{names[0]} and {names[1]} have the same {_median(problem)} on {group}"
-        return f"{same}, {_value(low, problem)}"
+    middle = median(values)
+    low, high = middle[:2]
+    if _value(low, problem) == _value(high, problem):
+        alike = [j for j in range(len(names)) if _value(middle[j], problem) == _value(low, problem)]
+        digits = "" if low == middle[alike[-1]] else " to three digits"
+        same = f"{_list([names[j] for j in alike])} have the same {_median(problem)} on {group}"
+        return f"{same}{digits}, {_value(low, problem)}"
     lowest = f"{names[0]} has the lowest {_median(problem)} on {group}"
+    if np.isinf(high):
+        return f"{lowest}, {_value(low, problem)}, and {names[1]} has no value in most of its runs"
     return f"{lowest}, {_value(low, problem)} against {_value(high, problem)} of {names[1]}"
 
 

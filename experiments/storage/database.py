@@ -117,7 +117,7 @@ class Database:
             yield
         except sqlite3.OperationalError as error:
             raise StoreError(f"{self.path}: {self._advice(str(error))}") from error
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             raise StoreError(
                 f"{self.path} can't be read ({error}); move it away, or give another --out"
             ) from error
@@ -132,6 +132,8 @@ class Database:
             return f"{text}; is {self.path.parent} a folder that you may write to?"
         if "locked" in text:
             return f"another process has been writing for {PATIENCE:.0f} seconds; try again"
+        if "decode" in text:
+            return f"it is damaged ({text[:80]}); move it away, or give another --out"
         return text
 
     def close(self) -> None:

@@ -10,7 +10,6 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -106,7 +105,10 @@ class Store:
     def cells(self) -> list[Cell]:
         """Return all cells, in the order of the plan."""
         rows = self._db.rows("SELECT cell FROM cells ORDER BY position")
-        return [Cell(**json.loads(text)) for (text,) in rows]
+        try:
+            return [Cell(**json.loads(text)) for (text,) in rows]
+        except (ValueError, TypeError) as error:
+            raise self._damaged(error) from error
 
     def values(self) -> dict[str, float]:
         """Return the best value of each finished cell, by its key."""
@@ -162,14 +164,17 @@ class Store:
         try:
             problems = [ProblemInfo(**json.loads(text)) for (text,) in infos]
             records = tuple(map(_record, rows))
-        except (ValueError, TypeError, KeyError, BadZipFile) as error:
-            raise StoreError(f"{self._db.path} can't be read: it is damaged ({error})") from error
+        except Exception as error:  # whatever it is: this is not what was written
+            raise self._damaged(error) from error
         return Results(records, {info.name: info for info in problems})
 
     def settings(self) -> dict[str, Any]:
         """Return what makes the cells comparable: the budget, and the like."""
         rows = self._db.rows("SELECT name, value FROM settings")
-        return {name: json.loads(value) for name, value in rows}
+        try:
+            return {name: json.loads(value) for name, value in rows}
+        except (ValueError, TypeError) as error:
+            raise self._damaged(error) from error
 
     def note(self, name: str, text: str) -> None:
         """Keep a text beside the results, in place of the one of this name."""
@@ -187,7 +192,16 @@ class Store:
             "SELECT text FROM environments WHERE id IN (SELECT environment FROM results) "
             "ORDER BY id"
         )
-        return [json.loads(text) for (text,) in rows]
+        try:
+            return [json.loads(text) for (text,) in rows]
+        except (ValueError, TypeError) as error:
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> StoreError:
+        return StoreError(
+            f"{self._db.path} can't be read: it is damaged ({error}); move it away, or give "
+            "another --out"
+        )
 
     def close(self) -> None:
         """Close the file, and let go of what was claimed."""

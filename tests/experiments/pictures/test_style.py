@@ -95,7 +95,7 @@ def test_options_stand_below_their_method():
         "cma\nCMA_diagonal=True,\npopsize=32"
     )
     assert style.text("cma:popsize=32") == "cma:popsize=32"
-    assert style.one_line("a\n\tb" + "c" * 50, 10) == "a bcccccc…"
+    assert style.one_line("a\n\tb" + "c" * 50, 10) == "a b…cccccc"
 
 
 def test_stems_may_have_dots(tmp_path):
