@@ -30,6 +30,7 @@ def compare(options: Namespace) -> int:
     command = _compare_command(options)
     if options.out is not None:
         make_folder(options.out)
+        _check_free(options.out)
     stopped = False
     found: Comparison | None
     try:
@@ -134,6 +135,19 @@ def _present(found: Any, options: Namespace) -> None:
     Console().print(found.verdict(options.by), markup=False, highlight=False)
     if options.out is not None:
         say_written(options.out)
+
+
+def _check_free(folder: Path) -> None:
+    """Refuse a folder whose README.md is not a comparison's: it would be written over."""
+    from experiments.storage import FILE
+
+    if (folder / "README.md").exists() and not any(
+        (folder / name).exists() for name in (FILE, "results.json")
+    ):
+        raise UsageError(
+            f"{folder} has a README.md that no comparison wrote; give a folder of its own, "
+            f"as in --out {folder / 'comparison'}"
+        )
 
 
 def _compare_command(options: Namespace) -> str:
