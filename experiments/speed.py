@@ -230,7 +230,7 @@ def save(
     missed = [m.benchmark.name for m in found if m.reached is False]
     verdict = f"Goals missed: {'; '.join(missed)}." if missed else "Every goal was reached."
     others = [
-        f"[{name}]({PAGES[name]}.md)"
+        f"[{PAGES[name]}.md]({PAGES[name]}.md)"
         for name in PAGES
         if name != topic and (folder / f"{PAGES[name]}.md").exists()
     ]
