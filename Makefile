@@ -10,8 +10,9 @@ READY := .venv/.ready
 reproduce: $(READY)
 	$(BIN)/experiments reproduce
 
+# Two processes with a thread each.
 test: $(READY)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
