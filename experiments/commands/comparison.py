@@ -60,7 +60,7 @@ def compare(options: Namespace) -> int:
     if found is not None and found.records:
         _present(found, options)
     if not stopped:
-        return OK
+        return _judge(found)
     done = 0 if found is None else len(found.records)
     planned = "" if found is None else f" of {found.planned}"
     print(f"experiments: stopped after {done}{planned} cells", file=sys.stderr)
@@ -69,6 +69,14 @@ def compare(options: Namespace) -> int:
     else:
         print(f"experiments: go on by the same command:\n  {command}", file=sys.stderr)
     return INTERRUPTED
+
+
+def _judge(found: Any) -> int:
+    """Return the exit code of a comparison that came to its end."""
+    if found is not None and found.records and all(record.failed for record in found.records):
+        print("experiments: no run found a finite, feasible value", file=sys.stderr)
+        return FAILED
+    return OK
 
 
 def report(options: Namespace) -> int:

@@ -196,6 +196,15 @@ def test_a_file_of_ones_own(tmp_path, capsys, monkeypatch):
     assert "line 1" in shown
 
 
+def test_nothing_but_failures_is_1(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text("def f(x):\n    return x[9]\n\nf.bounds = [(0, 1)] * 2\n")
+    assert cli.main(["compare", "mine.py:f", "--methods", "random", "--budget", "5"]) == 1
+    shown = capsys.readouterr()
+    assert "no run found a finite, feasible value" in shown.err
+    assert "IndexError" in shown.out
+
+
 def test_another_budget_in_the_same_folder_is_refused(tmp_path, capsys):
     assert cli.main([*COMPARE, "--out", str(tmp_path)]) == 0
     assert cli.main([*COMPARE[:-1], "61", "--out", str(tmp_path)]) == 1

@@ -17,8 +17,16 @@ from tests.experiments import own
 FILE_OF_OWN = own.__file__
 
 
+HEARING = (
+    "import signal, sys; from experiments.cli import main;"
+    "signal.signal(signal.SIGINT, signal.default_int_handler);"
+    "sys.exit(main(sys.argv[1:]))"
+)
+"""Tests that run in the background of a shell have children that are deaf to Ctrl-C."""
+
+
 def command(*words):
-    return [sys.executable, "-m", "experiments", *map(str, words)]
+    return [sys.executable, "-c", HEARING, *map(str, words)]
 
 
 def compare(name, folder, *words):
