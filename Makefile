@@ -29,7 +29,7 @@ speed-population: $(READY)
 agreement: $(READY)
 	$(BIN)/experiments agreement
 
-# The reference comparisons, about half an hour; stopped, the same command goes on.
+# The reference comparisons, about 40 minutes on two cores; stopped, the same command goes on.
 ALL := start,adam,cma,dual_annealing,pso,pyswarm,random,slsqp
 SWARM := pso:swarmsize=40:omega=0.73:phip=1.5:phig=1.5:maxiter=10000
 COMPARE := $(BIN)/experiments compare --workers 2

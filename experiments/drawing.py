@@ -92,11 +92,11 @@ def convergence(results: Results, stem: Path, axis: Axis) -> list[Path]:
     """Draw medians and interquartile bands of the best value so far, a panel a problem."""
     panels: dict[str, lines.Panel] = {}
     for (group, method), band in bands(results, axis).items():
-        info = _info(results, group)
+        info = results.info(group)
         panel = panels.setdefault(group, lines.Panel(_title(results, info), [], _optimum(info)))
         drawn: list[lines.Band] = panel.bands  # type: ignore[assignment]
         drawn.append(lines.Band(method, band.spent, band.low, band.middle, band.high))
-    distance = all(_info(results, group).precision for group in results.groups)
+    distance = all(results.info(group).precision for group in results.groups)
     least = f"distance from the optimum, {number(SOLVED)} at least"
     ylabel = least if distance else "best value so far"
     looks = style.looks(results.methods)
@@ -109,7 +109,7 @@ def bands(results: Results, axis: Axis, points: int = 200) -> dict[tuple[str, st
     """Return medians and quartiles as they are drawn: precisions end where all is solved."""
     found = curves.bands(results, axis, points)
     for (group, method), band in found.items():
-        if _info(results, group).precision:
+        if results.info(group).precision:
             low, middle, high = (np.maximum(part, SOLVED) for part in band[:3])
             found[group, method] = curves.Band(low, middle, high, band.spent)
     return found
@@ -195,13 +195,13 @@ def _finals(results: Results, stem: Path) -> list[Path]:
         ]
     drawn = [
         finals.Panel(
-            _title(results, _info(results, group)),
+            _title(results, results.info(group)),
             {method: np.array(values) for method, values in rows.items()},
-            _optimum(_info(results, group)),
+            _optimum(results.info(group)),
         )
         for group, rows in panels.items()
     ]
-    distance = all(_info(results, group).precision for group in panels)
+    distance = all(results.info(group).precision for group in panels)
     label = "distance from the optimum in the end" if distance else "value in the end"
     return finals.draw_finals(drawn, stem, style.looks(results.methods), xlabel=label)
 
@@ -216,13 +216,9 @@ def _training(results: Results, stem: Path) -> list[Path]:
     return training.draw_training(drawn, stem, style.looks(results.methods))
 
 
-def _info(results: Results, group: str) -> ProblemInfo:
-    return next(info for info in results.problems.values() if info.group == group)
-
-
 def _title(results: Results, info: ProblemInfo) -> str:
     """What a panel is called; beside problems that show values, precisions are called so."""
-    mixed = len({_info(results, group).precision for group in results.groups}) > 1
+    mixed = len({results.info(group).precision for group in results.groups}) > 1
     return f"{info.group}, precision" if mixed and info.precision else info.group
 
 

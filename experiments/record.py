@@ -220,6 +220,10 @@ class Results:
         """Return the group of a record's problem."""
         return self.problems[record.cell.problem].group
 
+    def info(self, group: str) -> ProblemInfo:
+        """Return what the first problem of a group is: it stands for all of them."""
+        return next(info for info in self.problems.values() if info.group == group)
+
     def only(self, group: str) -> "Results":
         """Return the results on one group of problems."""
         kept = tuple(record for record in self.records if self.group(record) == group)

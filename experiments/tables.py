@@ -50,7 +50,7 @@ def all_tables(comparison: "Comparison", axis: Axis) -> list[Table]:
 def values(comparison: "Comparison", axis: Axis) -> Table:
     """Return a line a problem and method, the best median of each problem first."""
     found = lines(comparison, axis)
-    optima = [_info(comparison, name).optimum for name in comparison.groups]
+    optima = [comparison.info(name).optimum for name in comparison.groups]
     columns = [
         Column("problem", number=False),
         Column("method", number=False),
@@ -168,7 +168,7 @@ def notes(comparison: "Comparison", axis: Axis) -> list[str]:
     cell = comparison.records[0].cell
     sizes = [len(records) for records in comparison.by_group().values()]
     names = comparison.groups
-    described = [(name, _info(comparison, name).description) for name in names]
+    described = [(name, comparison.info(name).description) for name in names]
     about = [f"{name}: {text}." for name, text in described if text and len(names) <= 3]
     early = (
         "One that ends early begins again from the seed's next start until the budget is spent."
@@ -187,8 +187,9 @@ def notes(comparison: "Comparison", axis: Axis) -> list[str]:
         "evaluations.",
         "seconds": " Values are read at the median time of the method that ended first.",
     }[axis]
-    said = [f"Columns are medians over runs, but for best and solved.{read}"]
-    said += _scales([_info(comparison, name) for name in names])
+    known = any(comparison.info(name).optimum is not None for name in names)
+    said = [f"Columns are medians over runs, but for best{' and solved' * known}.{read}"]
+    said += _scales([comparison.info(name) for name in names])
     partial = []
     if not comparison.complete:
         partial = [f"Incomplete: {len(comparison.records)} of {comparison.planned} cells were run."]
@@ -292,7 +293,7 @@ def _statistics(
         "median": middle,
         "quartiles": [low, high],
         "best": np.fmin.reduce(found),
-        "solved": _solved(found, _info(comparison, comparison.group(records[0]))),
+        "solved": _solved(found, comparison.info(comparison.group(records[0]))),
         "report": {
             name: float(np.median([r.report[name] for r in records if name in r.report]))
             for name in _reported(records)
@@ -342,8 +343,3 @@ def _texts(line: Mapping[str, Any]) -> dict[str, str]:
 
 def _share(value: float | None) -> str:
     return "-" if value is None or np.isnan(value) else f"{100 * value:.0f} %"
-
-
-def _info(comparison: "Comparison", group: str) -> ProblemInfo:
-    """What the first problem of a group is."""
-    return next(info for info in comparison.problems.values() if info.group == group)

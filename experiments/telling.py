@@ -50,6 +50,8 @@ def content(comparison: "Comparison", axis: Axis) -> page.PageContent:
         title=tables.title(comparison),
         verdict=comparison.verdict(axis),
         command=command,
+        axis=axis,
+        at=final_values(comparison, axis).at,
         notes=[*tables.notes(comparison, axis), *several],
         versions=environments[0].get("versions", {}),
         machine=environments[0].get("machine", {}),

@@ -20,6 +20,8 @@ from experiments.page.content import (
 )
 from experiments.page.numbers import readable
 from experiments.record import AXES, Axis, ProblemInfo, Results
+from experiments.statistics.curves import best_at
+from experiments.statistics.quantiles import median, quantiles
 
 
 class BandLike(Protocol):
@@ -38,6 +40,8 @@ class BandLike(Protocol):
     def high(self) -> Array: ...  # noqa: D102
 
 
+At = Mapping[str, float]
+"""By group of problems, what had been spent."""
 Bands = Mapping[tuple[str, str], BandLike]
 """By group of problems and method."""
 
@@ -52,6 +56,8 @@ def content_from(
     charts: Sequence[Chart] = (),
     tables: Sequence[DataTable] = (),
     command: str = "",
+    axis: Axis = "evaluations",
+    at: At | None = None,
     **more: Any,
 ) -> PageContent:
     """Return a page's content: convergence, results, training and failures of a comparison.
@@ -68,6 +74,8 @@ def content_from(
         What stands on top, and what makes it again.
     charts, tables
         More of them, from the statistics: these charts come before those of the training.
+    axis, at
+        Where the table reads values; see `final_values`.
     more
         Further fields of `PageContent`.
     """
@@ -77,7 +85,7 @@ def content_from(
         facts=facts(results),
         methods=methods,
         charts=[convergence(results, bands, command), *charts, *training(results, command)],
-        tables=[final_values(results, command), *tables],
+        tables=[final_values(results, command, axis, at), *tables],
         failures=failures(results, command),
         command=command,
         **more,
@@ -124,8 +132,18 @@ def convergence(results: Results, bands: Mapping[Axis, Bands], command: str = ""
     return Chart("Convergence", panels, note, command)
 
 
-def final_values(results: Results, command: str = "") -> DataTable:
-    """Return the table of results: a row a group and method, in the order of the plan."""
+def final_values(
+    results: Results, command: str = "", axis: Axis = "evaluations", at: At | None = None
+) -> DataTable:
+    """Return the table of results: a row a group and method, in the order of the plan.
+
+    Parameters
+    ----------
+    results, command
+        What was run, and what makes it again.
+    axis, at
+        What is spent, and, by group, how much of it when values are read; by default at the end.
+    """
     infos = _infos(results)
     reported = list(dict.fromkeys(name for record in results.records for name in record.report))
     columns = [
@@ -142,10 +160,10 @@ def final_values(results: Results, command: str = "") -> DataTable:
     ]
     rows: list[list[TableCell]] = []
     for (group, method), records in results.by_group().items():
-        values = np.concatenate(
-            [results.problems[r.cell.problem].shown(np.array([r.value])) for r in records]
-        )
-        low, middle, high = (_quantile(values, share) for share in (0.25, 0.5, 0.75))
+        until = np.array([(at or {}).get(group, np.inf)])
+        found = best_at(records, axis, until, results.problems)[:, 0]
+        values = np.where(np.isnan(found), np.inf, found)
+        low, middle, high = map(float, quantiles(values, (0.25, 0.5, 0.75)))
         failed = sum(record.failed for record in records)
         rows.append(
             [
@@ -243,17 +261,8 @@ def _about(info: ProblemInfo) -> str:
     return ". ".join(part[:1].upper() + part[1:] for part in parts if part) + "."
 
 
-def _quantile(values: Array, share: float) -> float:
-    """Between neighbours, as numpy does; infinite, never NaN, with any weight on infinity."""
-    ordered = np.sort(values)
-    position = share * (len(ordered) - 1)
-    left, right = ordered[int(np.floor(position))], ordered[int(np.ceil(position))]
-    weight = position % 1
-    return float(left if weight == 0 or left == right else left * (1 - weight) + right * weight)
-
-
 def _median(values: Sequence[float]) -> float:
-    return _quantile(np.asarray(values, float), 0.5) if len(values) else float("nan")
+    return float(median(np.asarray(values, float))) if len(values) else float("nan")
 
 
 def _listed(seeds: Sequence[int]) -> str:

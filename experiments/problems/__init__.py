@@ -27,7 +27,7 @@ from experiments.problems import (
 from experiments.problems.benchmark import Benchmark
 from experiments.problems.family import Family
 
-__all__ = ["FAMILIES", "PROBLEMS", "Benchmark", "Family", "expand", "find", "from_object"]
+__all__ = ["FAMILIES", "Benchmark", "Family", "expand", "find", "from_object"]
 
 FAMILIES: dict[str, Family] = {
     family.name: family
@@ -47,10 +47,6 @@ FAMILIES: dict[str, Family] = {
         control.ACROBOT,
     ]
 }
-PROBLEMS: dict[str, Benchmark] = {
-    name: family.make() for name, family in FAMILIES.items() if not family.parameters
-}
-"""Those that are one of their kind."""
 
 
 def expand(text: str) -> list[Benchmark]:

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from experiments import Comparison, compare
+from experiments import Comparison, compare, telling
 from experiments.comparison import load
 from experiments.plan import START
 from experiments.problems import article, find
@@ -150,6 +150,14 @@ def test_values_by_passes_are_read_where_all_spent_the_same():
     (line,) = early.summary()["methods"]
     assert by_axis["passes"]["adam:lr=1"]["median"] == line["median"]
     assert by_axis["evaluations"]["adam:lr=1"]["median"] < line["median"]
+
+
+def test_the_page_reads_values_where_the_tables_do():
+    found = compare(["article"], ["adam:lr=1", "random"], 3, 90, gradients=True)
+    for axis in ("evaluations", "passes"):
+        (table,) = (t for t in telling.content(found, axis).tables if t.title == "Results")
+        shown = {row[0]: row[1] for row in table.rows}
+        assert shown == {row["method"]: row["median"] for row in found.summary(axis)["methods"]}
 
 
 def test_curves_by_any_axis_end_at_the_same_values(comparison):

@@ -96,12 +96,3 @@ def test_one_problem_needs_no_column_of_its_own(results):
 def test_results_may_be_empty():
     content = content_from(Results((), {}), [], {"evaluations": {}}, title="Nothing yet")
     assert "Nothing yet" in render(content)
-
-
-@pytest.mark.parametrize("share", [0.25, 0.5, 0.75])
-@pytest.mark.parametrize("count", [1, 2, 5, 8])
-def test_quantiles_are_those_of_numpy_where_all_is_finite(share, count):
-    from experiments.page.build import _quantile
-
-    values = np.random.default_rng(count).normal(size=count)
-    assert _quantile(values, share) == pytest.approx(np.quantile(values, share))

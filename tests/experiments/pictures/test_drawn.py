@@ -5,7 +5,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
-from experiments.pictures import convergence, finals, ranks, runtimes, shares, training, wins
+from experiments.pictures import convergence, finals, ranks, shares, training, wins
 from experiments.pictures.style import looks
 from experiments.record import Training
 
@@ -212,15 +212,6 @@ def test_odd_finals(tmp_path, texts, values):
     assert "cma" in texts(finals.draw_finals([panel], tmp_path / "f", looks(["cma"])))
 
 
-@pytest.mark.parametrize("count", [1, 12])
-def test_runtimes(tmp_path, texts, count):
-    methods = methods_of(count)
-    times = {method: 10.0 * (i + 1) for i, method in enumerate(methods)} | {methods[0]: INF}
-    rows = [runtimes.Row(f"f{i} $", times, dict.fromkeys(methods, 0.5)) for i in range(24)]
-    told = texts(runtimes.draw_runtimes(rows, tmp_path / "e", looks(methods)))
-    assert {"f0 $", "f23 $"} <= set(told)
-
-
 @pytest.mark.parametrize(("count", "panels"), [(1, 1), (3, 2), (12, 2)])
 def test_training(tmp_path, texts, count, panels):
     methods = methods_of(count)
@@ -248,7 +239,6 @@ def test_median_descent_is_over_the_runs_under_way():
     ("draw", "words"),
     [
         (lambda p: convergence.draw_convergence([], p, {}), "no panels"),
-        (lambda p: runtimes.draw_runtimes([], p, {}), "no problems"),
         (lambda p: ranks.draw_ranks({"a": NAN}, [], p, {}), "finite"),
         (lambda p: ranks.draw_ranks({}, [], p, {}), "at least one"),
         (lambda p: wins.draw_wins(["a"], np.zeros((2, 2)), p), r"square.*\(2, 2\)"),

@@ -111,7 +111,7 @@ def test_the_package_loads_nothing_heavy():
 def test_no_picture_needs_pyplot():
     code = (
         "import sys\n"
-        "from experiments.pictures import convergence, finals, ranks, runtimes, shares, training\n"
+        "from experiments.pictures import convergence, finals, ranks, shares, training\n"
         "from experiments.pictures import article, wins\n"
         "assert not {'matplotlib.pyplot', 'torch'} & set(sys.modules)"
     )

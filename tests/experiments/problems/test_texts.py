@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.problems import FAMILIES, PROBLEMS, bbob, digits, expand, find
+from experiments.problems import FAMILIES, bbob, digits, expand, find
 from experiments.problems.family import Real, Whole, Words
 
 numbers = st.integers(1, 99)
@@ -128,11 +128,6 @@ def test_missing_packages_are_named_with_their_remedy(monkeypatch, module, packa
     )
     with pytest.raises(ValueError, match=r"not installed; run: pip install -e \"\.\[problems\]\""):
         expand(text)
-
-
-def test_what_is_one_of_its_kind_is_found_by_its_name():
-    assert PROBLEMS["article"].name == find("article").name == "article"
-    assert all(not FAMILIES[name].parameters for name in PROBLEMS)
 
 
 def test_listing_problems_loads_nothing_heavy():
