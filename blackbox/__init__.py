@@ -7,6 +7,7 @@ from blackbox.algorithms import ALGORITHMS, Method
 from blackbox.history import History
 from blackbox.minimize import Result, minimize
 from blackbox.optimizer import Optimizer
+from blackbox.recommend import Recommendation, recommend
 from blackbox.types import Ask, Problem, Run, Stop, Told
 
 __all__ = [
@@ -16,10 +17,12 @@ __all__ = [
     "Method",
     "Optimizer",
     "Problem",
+    "Recommendation",
     "Result",
     "Run",
     "Stop",
     "Told",
     "minimize",
+    "recommend",
 ]
 __version__ = "0.1.0"

@@ -1,14 +1,17 @@
 """Solvers that insist on calling the objective: driven directly, or turned inside out."""
 
 import contextvars
+import math
 import queue
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from blackbox import stencil
 from blackbox.types import Array, Ask, Evaluate, Problem, RandomStream, Run, Stop, Told
 
 Returned = TypeVar("Returned")
@@ -113,51 +116,122 @@ class Pointwise:
     gradients
         Whether the solver will want gradients: then they come with the values, where the objective
         gives both in one call. It may be changed as the solver goes on.
+    finite
+        Whether the solver cannot come back from an infinite value: a failed evaluation then counts
+        as somewhat worse than the worst so far, with a slope of 0.
     """
 
-    def __init__(self, problem: Problem, evaluate: Evaluate, *, gradients: bool = True) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        evaluate: Evaluate,
+        *,
+        gradients: bool = True,
+        finite: bool = False,
+    ) -> None:
         self.gradients = gradients
+        self._problem, self._evaluate, self._finite = problem, evaluate, finite
         self._joint = problem.gradients == "joint"
         self._lower, self._upper = problem.lower, problem.upper
-        self._evaluate = evaluate
+        self._range = (math.inf, -math.inf)
+        self._told = math.inf
+        self._gradient: Array | None = None
+        self._ready: list[Any] = []
         self.points: Array = np.empty((0, problem.n))
         self.values: Array = np.empty(0)
-        self._gradient: Array | None = None
-        self._ready: list[float] = []
 
     def value(self, x: Array) -> float:
         """Value at `x`, shape (n,); with its gradient where that comes in the same call."""
         if self._ready:
-            return self._ready.pop()
-        # Solvers step over a bound by a rounding error now and then.
-        points = np.minimum(np.maximum(x, self._lower), self._upper)[None]
+            ready: float = self._ready.pop()
+            return ready
+        points = self._inside(x)[None]
         told = self._evaluate(Ask(points, gradients=self._joint and self.gradients))
         self.points, self.values = points, told.values
         self._gradient = None if told.gradients is None else told.gradients[0]
-        return float(told.values[0])
+        value = float(told.values[0])
+        self._told = self._settle(value) if self._finite else value
+        return self._told
 
-    def map_stencil(self, call: Callable[[Array], Any], points: Iterable[Array]) -> list[Any]:
+    def _inside(self, x: Array) -> Array:
+        # Solvers step over a bound by a rounding error now and then.
+        inside: Array = np.minimum(np.maximum(x, self._lower), self._upper)
+        return inside
+
+    def _settle(self, value: float) -> float:
+        """Keep the range of values so far; put a failed one above it."""
+        best, worst = self._range
+        if math.isfinite(value):
+            self._range = min(best, value), max(worst, value)
+        elif math.isfinite(worst):
+            return worst + ((worst - best) or abs(worst) or 1.0)
+        return value
+
+    def prepare(self, points: Array) -> None:
+        """Evaluate as one batch what the solver is going to ask point by point, in this order."""
+        self._ready = self._evaluate(Ask(points)).values[::-1].tolist()
+
+    def map_stencil(
+        self, call: Callable[[Array], Any], points: Iterable[NDArray[Any]]
+    ) -> Iterator[Any]:
         """Evaluate scipy's stencil as one batch; to be given to scipy as its ``workers``.
 
-        scipy counts its calls. So the values are handed out call by call, once they are there.
+        scipy counts its calls. So the values are handed out call by call, once they are there. It
+        is a generator, as scipy dresses up a `TypeError` that a plain map raises.
         """
-        batch = list(points)
-        values = self._evaluate(Ask(np.array(batch), stencil=True)).values
-        self._ready = values[::-1].tolist()
-        return [call(x) for x in batch]
+        centre = self.points[0]
+        if math.isfinite(self.values[0]):
+            lines = stencil.along_lines(self._problem, centre, self._told, points)
+            values = drive(lines, self._evaluate)
+        else:
+            values = [self._told for _ in points]  # no slope to be had around a failure
+        self._ready = values[::-1]
+        for _ in values:
+            yield call(centre)
 
     def at(self, x: Array) -> bool:
         """Whether `x` is the point that was asked last."""
-        return len(self.points) == 1 and bool(
-            (np.minimum(np.maximum(x, self._lower), self._upper) == self.points[0]).all()
-        )
+        return len(self.points) == 1 and bool((self._inside(x) == self.points[0]).all())
 
     def gradient(self, x: Array) -> Array:
         """Gradient at `x` as the objective gives it; the value is asked only where it is new."""
         if not self.at(x):
+            if not self._joint:
+                return self._alone(x)
             self.value(x)
         if self._gradient is None:
             told = self._evaluate(Ask(self.points, gradients=True))
             assert told.gradients is not None
             self._gradient = told.gradients[0]
+        if self._finite and not math.isfinite(self.values[0]):
+            return np.zeros_like(self._gradient)
         return self._gradient.copy()
+
+    def _alone(self, x: Array) -> Array:
+        """Gradient where no value is wanted: that of a stencil."""
+        points = x[None].copy() if np.iscomplexobj(x) else self._inside(x)[None]
+        told = self._evaluate(Ask(points, gradients=True, stencil=True))
+        assert told.gradients is not None
+        return told.gradients[0]
+
+    def differences(self, x: Array, relative_step: float | Array | None = None) -> Array:
+        """Gradient at `x` by finite differences, for solvers that make none themselves."""
+        if not self.at(x):
+            self.value(x)
+        if not math.isfinite(self.values[0]):
+            return np.zeros(len(x))
+        asking = stencil.gradient(
+            self._problem, self.points, self.values, relative_step=relative_step
+        )
+        slopes: Array = drive(asking, self._evaluate)[0]
+        return slopes
+
+    def hessian(self, x: Array) -> Array:
+        """Hessian at `x` by finite differences of gradients, or of values where there are none."""
+        slope = None if self._problem.gradients == "none" else self.gradient(x)
+        if not self.at(x):
+            self.value(x)
+        if not math.isfinite(self.values[0]):
+            return np.zeros((len(x), len(x)))
+        asking = stencil.hessian(self._problem, self.points[0], self._told, slope)
+        return drive(asking, self._evaluate)

@@ -1,17 +1,29 @@
 """From a method's name to a configured algorithm that fits the problem; ``"auto"`` chooses one."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+import math
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from blackbox.algorithms import Method, find
+from blackbox.algorithms import ALGORITHMS, Method, find
+from blackbox.composing.assembling import assemble
+from blackbox.composing.chain import LAST, Chain
+from blackbox.composing.parts import AllFixed, Viewed
+from blackbox.composing.restarts import Restarted
+from blackbox.composing.views import Free
+from blackbox.constraints import FEASIBILITY
 from blackbox.types import Algorithm, Problem
 
 GRADIENT_LOCAL = 100
 """Variables up to which SLSQP, with its n x n matrices, is preferred: a rule of thumb."""
 DIAGONAL_FROM = 500
 """Variables from which CMA-ES learns variances alone: a rule of thumb."""
+
+
+ENDLESS = 10_000
+"""Evaluations of a run that would never end."""
 
 
 class Choice(NamedTuple):
@@ -52,31 +64,152 @@ def choose(problem: Problem) -> Choice:
     return Choice("cma", {}, f"no gradients, n = {n}, and evaluations enough to learn the shape")
 
 
+class Chosen(NamedTuple):
+    """What runs, and how the loop around it goes.
+
+    Attributes
+    ----------
+    name, reason
+        The method or chain, and why it is that.
+    algorithm
+        Configured, made to fit the problem.
+    callback
+        Who calls the callback; see `blackbox.algorithms.Method`.
+    default_budget
+        Evaluations where nothing else ends the run.
+    """
+
+    name: str
+    reason: str
+    algorithm: Algorithm
+    callback: Literal["solver", "batch"]
+    default_budget: int | None
+
+    @property
+    def constraint_tolerance(self) -> float:
+        """How far a feasible point may break a constraint."""
+        return float(getattr(self.algorithm, "constraint_tolerance", FEASIBILITY))
+
+
 def choose_method(
-    name: str | None, problem: Problem, options: Mapping[str, Any] | None, tol: float | None
-) -> tuple[Method, Algorithm, str]:
-    """Return the row, the configured algorithm and the reason for it.
+    name: Any, problem: Problem, options: Mapping[str, Any] | None, tol: float | None
+) -> Chosen:
+    """Return the configured algorithm and what goes with it.
+
+    Parameters
+    ----------
+    name
+        A method; ``"auto"``; None for scipy's rule; several names for a chain, as a sequence or
+        joined by ``+``.
+    problem, options, tol
+        The problem; the method's options (a chain's: a mapping from each name to its options, and
+        ``"shares"``); what sets the methods' main tolerances.
 
     Raises
     ------
     TypeError, ValueError
         If the name, an option or `tol` is not known, or the method does not fit the problem.
     """
-    reason, settings = "named by the caller", dict(options or {})
-    if name is None:  # scipy's rule
-        bounded = np.isfinite(problem.lower).any() or np.isfinite(problem.upper).any()
-        name = "SLSQP" if problem.constraints else "L-BFGS-B" if bounded else "BFGS"
-    if isinstance(name, str) and name.lower() == "auto":
+    names, reason, settings = _read_name(name), "named by the caller", dict(options or {})
+    if names == ["auto"]:
         choice = choose(problem)
-        name, reason = choice.method, choice.reason
-        settings = choice.options | settings
-    row = find(name)
-    if tol is not None:
-        if row.tolerance_option is None:
-            raise ValueError(f"method {row.name!r} has no tolerance that tol={tol!r} could set")
-        settings.setdefault(row.tolerance_option, tol)
-    check_fit(row, problem)
-    return row, row.make(settings), reason
+        names, reason, settings = (
+            _read_name(choice.method),
+            choice.reason,
+            choice.options | settings,
+        )
+    rows = [find(each) for each in names]
+    free = _without_fixed(problem)
+    for row in rows:
+        check_fit(row, free)
+    if len(rows) == 1:
+        algorithm, plain = assemble(rows[0], _set_tolerance(rows[0], settings, tol), free)
+        endless = isinstance(algorithm, Restarted) and math.isinf(algorithm.restarts)
+        chosen = Chosen(
+            rows[0].name,
+            reason,
+            algorithm,
+            rows[0].callback if plain else "batch",
+            ENDLESS if endless else rows[0].default_budget,
+        )
+    else:
+        chosen = Chosen(
+            "+".join(row.name for row in rows),
+            reason,
+            _chain(rows, free, settings, tol),
+            "batch",
+            None,
+        )
+    if (problem.lower == problem.upper).all():
+        return chosen._replace(algorithm=AllFixed())
+    if (problem.lower == problem.upper).any():
+        return chosen._replace(algorithm=Viewed(chosen.algorithm, Free))
+    return chosen
+
+
+def _read_name(name: Any) -> list[str]:
+    """Names of the methods; more than one for a chain."""
+    if isinstance(name, str):
+        name = name.split("+") if "+" in name else [name]
+    if not isinstance(name, Sequence):
+        raise TypeError(f"method is a name, or several for a chain; got {name!r}")
+    if not name or not all(isinstance(one, str) and one.strip() for one in name):
+        raise ValueError(
+            f"method={name!r} has an empty part; a chain is names, such as ['cma', 'l-bfgs-b']"
+        )
+    names = [one.strip().lower() for one in name]
+    if len(names) > 1 and "auto" in names:
+        raise ValueError(f"method={name!r}: 'auto' is no part of a chain; name a method")
+    return names
+
+
+def _set_tolerance(row: Method, options: Mapping[str, Any], tol: float | None) -> dict[str, Any]:
+    if tol is None:
+        return dict(options)
+    if not row.tolerance_options:
+        raise ValueError(f"method {row.name!r} has no tolerance that tol={tol!r} could set")
+    return dict.fromkeys(row.tolerance_options, tol) | dict(options)
+
+
+def _chain(
+    rows: list[Method], problem: Problem, options: dict[str, Any], tol: float | None
+) -> Chain:
+    """Make a chain; its options are the parts', by name."""
+    by_name: dict[str, Mapping[str, Any]] = {}
+    shares = options.pop("shares", None)
+    for name, given in options.items():
+        try:
+            row = find(name)
+        except ValueError:
+            row = None
+        if row not in rows or not isinstance(given, Mapping):
+            raise ValueError(
+                f"options of a chain are a mapping for each of its methods, and 'shares': "
+                f"{{{rows[0].name!r}: {{...}}}}; got {name!r}: {given!r:.40}"
+            )
+        by_name[row.name] = given
+    if shares is None:
+        shares = [(1 - LAST) / (len(rows) - 1)] * (len(rows) - 1) + [LAST]
+    shares = np.asarray(shares, dtype=float)
+    if shares.shape != (len(rows),) or not (shares > 0).all() or abs(shares.sum() - 1) > 1e-9:
+        raise ValueError(f"shares is {len(rows)} numbers above 0 that sum to 1; got {shares}")
+    algorithms = []
+    for row in rows:
+        given = dict(by_name.get(row.name, {}))
+        if tol is not None and row.tolerance_options:
+            given = _set_tolerance(row, given, tol)
+        algorithms.append(assemble(row, given, problem)[0])
+    defaults = tuple(row.default_budget for row in rows)
+    if defaults[-1] is not None:
+        raise ValueError(
+            f"a chain ends with a method that ends by itself; {rows[-1].name!r} never does"
+        )
+    return Chain(tuple(algorithms), tuple(shares.tolist()), defaults)
+
+
+def _without_fixed(problem: Problem) -> Problem:
+    fixed = problem.lower == problem.upper
+    return problem if fixed.all() or not fixed.any() else Free(problem).problem
 
 
 def check_fit(row: Method, problem: Problem) -> None:
@@ -87,10 +220,11 @@ def check_fit(row: Method, problem: Problem) -> None:
     ValueError
         With what is missing, and what to do.
     """
-    if problem.constraints and not row.constraints:
+    check_memory(row, problem.n)
+    if problem.integrality is not None and row.integers == "refused":
         raise ValueError(
-            f"method {row.name!r} takes no constraints; use method='slsqp', or return NaN where "
-            "a constraint is broken"
+            f"method {row.name!r} walks on slopes, and integers have none; use method='cma' or "
+            "'differential_evolution', or leave integrality out and round the result"
         )
     if problem.changing and not row.changing:
         raise ValueError(
@@ -105,12 +239,6 @@ def check_fit(row: Method, problem: Problem) -> None:
             f"method {row.name!r} needs finite bounds for every variable; coordinates "
             f"{unbounded[:5].tolist()} have none. Give bounds=(min, max)"
         )
-    if not row.fixed_variables and (problem.lower == problem.upper).any():
-        fixed = np.flatnonzero(problem.lower == problem.upper)[:5].tolist()
-        raise ValueError(
-            f"method {row.name!r} needs bounds with room between them; coordinates {fixed} are "
-            "fixed by bounds (equal min and max). Leave those variables out"
-        )
     if not len(problem.starts) and not problem.bounded:
         raise ValueError("x0 is missing and bounds are not finite; give a start or a finite box")
     if len(problem.starts) > 1 and not row.many_starts:
@@ -118,3 +246,29 @@ def check_fit(row: Method, problem: Problem) -> None:
             f"method {row.name!r} begins at one start; x0 has {len(problem.starts)}. Give one, or "
             "call minimize once for each"
         )
+
+
+def check_memory(row: Method, n: int) -> None:
+    """Refuse a dimension for which the method's matrices don't fit, before they are made.
+
+    Raises
+    ------
+    MemoryError
+        With the estimate, and methods that hold vectors only.
+    """
+    need, there = row.matrices * n * n * 8, _memory() / 2
+    if need > there:
+        small = [name for name, other in ALGORITHMS.items() if not other.matrices]
+        raise MemoryError(
+            f"method {row.name!r} holds about {row.matrices:g} matrices of {n} x {n}, "
+            f"{need / 2**30:.3g} GiB; that is more than half of this machine's memory "
+            f"({there / 2**29:.3g} GiB). These hold vectors only: {', '.join(small)}"
+        )
+
+
+def _memory() -> float:
+    """Memory of this machine in bytes; 8 GiB where it can't be told."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE")) * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return 8 * 2.0**30

@@ -65,6 +65,9 @@ class Evaluator:
             points, cut = points[: int(left)], True
         if not all_finite(points):
             raise Halt(ASTRAY)
+        if ask.stencil and ask.gradients and self._objective.gradients == "separate":
+            # A finite difference of gradients wants no values.
+            return Told(np.full(len(points), math.inf), self._separate(points))
         told = self._evaluate(points, ask)
         if cut:
             raise Halt(self._budget.spent())
@@ -82,7 +85,8 @@ class Evaluator:
     def _evaluate(self, points: Array, ask: Ask) -> Told:
         k, objective = len(points), self._objective
         joint = ask.gradients and objective.gradients == "joint"
-        values, gradients = np.full(k, np.nan), None
+        # Points of a complex-step difference are complex, and so are their values.
+        values, gradients = np.full(k, np.nan, dtype=points.dtype), None
         try:
             if joint:
                 gradients = objective.values_and_gradients(points, values)
@@ -99,7 +103,7 @@ class Evaluator:
         if objective.gradients == "separate":
             if ask.gradients:
                 gradients = self._separate(points)
-            else:
+            elif not ask.stencil:
                 self._valued = points, values
         return Told(values, gradients)
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from blackbox.constraints import FEASIBILITY
 from blackbox.thinned import Thinned
 from blackbox.types import Array
 
@@ -20,10 +21,6 @@ def all_finite(array: Array) -> bool:
     if array.size <= 32:
         return all(map(math.isfinite, array.ravel().tolist()))
     return bool(np.isfinite(array).all())
-
-
-FEASIBILITY = 1e-8
-"""How far a point may break a constraint and still count as feasible: solvers' rounding errors."""
 
 
 class Improvement(NamedTuple):
@@ -56,7 +53,12 @@ class History:
         Failures since the last finite value, stencils aside.
     """
 
-    def __init__(self, violation: Callable[[Array], float] | None = None) -> None:
+    def __init__(
+        self,
+        violation: Callable[[Array], float] | None = None,
+        tolerance: float = FEASIBILITY,
+    ) -> None:
+        self.tolerance = tolerance
         self.best_x: Array | None = None
         self.best_value = math.inf
         self.best_violation = math.inf if violation else 0.0
@@ -76,7 +78,7 @@ class History:
     @property
     def feasible(self) -> bool:
         """Whether the incumbent keeps the constraints, or there are none."""
-        return self.best_violation <= FEASIBILITY
+        return self.best_violation <= self.tolerance
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_violation": None}  # the user's constraints may not be picklable
@@ -158,7 +160,7 @@ class History:
             if not math.isfinite(values[i]):
                 continue
             violation = self._violation(points[i])
-            counted = violation if violation > FEASIBILITY else 0.0
+            counted = violation if violation > self.tolerance else 0.0
             best = self.best_violation if not self.feasible else 0.0
             if counted < best or (counted == best and values[i] < self.best_value):
                 self.best_violation = violation

@@ -2,8 +2,7 @@
 
 import contextlib
 import math
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,12 @@ from scipy.optimize import OptimizeResult
 from blackbox.blocking import Blocking, drive
 from blackbox.budget import Budget, Halt
 from blackbox.choice import choose_method
+from blackbox.constraints import FEASIBILITY, measure_violation
 from blackbox.evaluation import Evaluator
 from blackbox.fidelity import make_evaluator
 from blackbox.history import History
 from blackbox.objective import Jac, Objective, OnError
-from blackbox.problem import make_problem, make_random, measure_violation
+from blackbox.problem import make_problem, make_random
 from blackbox.progress import ProgressLine
 from blackbox.types import Algorithm, Callback, Problem, RandomStream, Stop
 from blackbox.workers import Workers, open_workers
@@ -34,8 +34,10 @@ class Result(OptimizeResult):
     nfev, njev, nit
         Evaluations (all of them, those at full fidelity too), gradients, iterations or batches.
     success, status, message
-        Whether the method's own criterion or the target was met, the solver's code, and why it
-        stopped.
+        Whether the method's own criterion or the target was met by a feasible point, the solver's
+        code, and why it stopped.
+    maxcv
+        By how much `x` breaks the constraints; only where there are any.
     jac
         The gradient at the end where the solver reports one, else None.
     history
@@ -49,7 +51,7 @@ def minimize(
     fun: Callable[..., Any],
     x0: Any = None,
     args: Any = (),
-    method: str | None = "auto",
+    method: str | Sequence[str] | None = "auto",
     jac: Jac = None,
     hess: Any = None,
     hessp: Any = None,
@@ -66,6 +68,8 @@ def minimize(
     seed: int | RandomStream | None = None,
     workers: Workers = None,
     on_error: OnError = "raise",
+    noisy: bool = False,
+    integrality: Any = None,
     progress: bool = False,
 ) -> Result:
     """Minimize a function of one or more variables.
@@ -82,26 +86,30 @@ def minimize(
     args
         Further arguments of `fun` and `jac`.
     method
-        A name of `blackbox.ALGORITHMS`, in any case; ``"auto"`` chooses, see
-        `blackbox.choice.choose`.
+        A name of `blackbox.ALGORITHMS`, in any case. ``"auto"`` chooses, see
+        `blackbox.recommend`; None is scipy's rule. Several names, ``["cma", "l-bfgs-b"]`` or
+        ``"cma+l-bfgs-b"``, are a chain: each goes on from the best point of those before (see
+        `blackbox.composing.chain`).
     jac
         The gradient ``jac(x, *args) -> (n,)``, or (k, n) of a batch where `fun` takes batches; True
         where `fun` returns ``(value, gradient)``; ``"2-point"`` or ``"3-point"`` for finite
         differences by relative steps; False for the method's own. None: the objective's
         ``value_and_gradient`` where there is one (torch models), else as False.
     hess, hessp
-        For scipy's signature: no method here uses a Hessian, and one that is given warns, as there.
+        The Hessian, or its product with a vector, as scipy's; for methods that use it.
     bounds
         ``(min, max)`` pairs, a `scipy.optimize.Bounds`, or one pair for all coordinates.
     constraints
-        As scipy's; for methods that take them (see `blackbox.ALGORITHMS`).
+        As scipy's. Methods without a way of their own get one: see ``constraint_handling`` in
+        `blackbox.composing.assembling`. The result is the best feasible point.
     tol
         Sets the method's main tolerance.
     callback
         ``callback(x)`` or ``callback(intermediate_result)``, after each batch (slsqp: each
         iteration); raise `StopIteration` to stop.
     options
-        The method's options, by its library's names and defaults.
+        The method's options, by its library's names and defaults; ``restarts`` of local methods,
+        and ``constraint_handling``. A chain's: a mapping for each name, and ``shares``.
     batched
         Whether `fun` scores batches.
     budget
@@ -119,6 +127,10 @@ def minimize(
         who evaluates the points of a batch.
     on_error
         ``"raise"``, or ``"penalize"``: an exception of `fun` counts as a failed evaluation.
+    noisy
+        Whether `fun` gives another value each time at the same point: see `blackbox.noise`.
+    integrality
+        Which variables are integers: 0 or 1 for each, or once for all, as in scipy.
     progress
         Show a line on stderr.
 
@@ -153,14 +165,12 @@ def minimize(
     """
     args = args if isinstance(args, tuple) else (args,)
     limits = Budget(budget, max_seconds, target)
-    if hess is not None or hessp is not None:
-        warnings.warn(
-            f"Method {method} does not use Hessian information", RuntimeWarning, stacklevel=2
-        )
     with open_workers(workers) as map_points:
         objective = Objective(
             fun, args, jac, batched=batched, map_points=map_points, on_error=on_error
         )
+        if method is None:  # scipy's rule
+            method = "slsqp" if constraints else "bfgs" if bounds is None else "l-bfgs-b"
         problem = make_problem(
             x0,
             bounds,
@@ -170,25 +180,29 @@ def minimize(
             scheme=objective.scheme,
             budget=budget,
             changing=objective.changing,
+            noisy=noisy,
+            integrality=integrality,
+            hess=hess,
+            hessp=hessp,
             callback=callback,
         )
-        row, algorithm, why = choose_method(method, problem, options, tol)
-        if limits.evaluations is None and row.default_budget is not None:
-            limits = Budget(row.default_budget, max_seconds, target)
+        chosen = choose_method(method, problem, options, tol)
+        if limits.evaluations is None and chosen.default_budget is not None:
+            limits = Budget(chosen.default_budget, max_seconds, target)
         rng, kept_seed = make_random(seed)
-        history = History(measure_violation(problem.constraints))
-        line = ProgressLine(row.name, limits.evaluations) if progress else None
+        history = History(measure_violation(problem.constraints), chosen.constraint_tolerance)
+        line = ProgressLine(chosen.name, limits.evaluations) if progress else None
         evaluator = make_evaluator(
             objective,
             history,
             limits,
             rng,
-            callback if row.callback == "batch" else None,
+            callback if chosen.callback == "batch" else None,
             line,
         )
-        fields = {"method": row.name, "method_reason": why, "seed": kept_seed}
+        fields = {"method": chosen.name, "method_reason": chosen.reason, "seed": kept_seed}
         try:
-            stop = _search(algorithm, problem, rng, evaluator)
+            stop = _search(chosen.algorithm, problem, rng, evaluator)
         except BaseException as error:
             stop = evaluator.interrupt(Stop(f"{type(error).__name__}: {error}", False, -1))
             _attach(error, _result(stop, problem, history, fields))
@@ -230,11 +244,16 @@ def _result(stop: Stop, problem: Problem, history: History, fields: dict[str, An
     message = stop.reason
     if stop.success and not solved:
         message = "no evaluation gave a finite value; check the objective, the start and the bounds"
+    if (violation := measure_violation(problem.constraints)) is not None:
+        extras["maxcv"] = violation(np.asarray(x, dtype=float))
+        if stop.success and solved and extras["maxcv"] > history.tolerance:
+            solved = False
+            message += f" But the best point found breaks a constraint by {extras['maxcv']:.3g}"
     return Result(
         x=np.array(x, dtype=float),
         fun=value,
         nfev=history.evaluation_count,
-        njev=history.gradient_count,
+        njev=extras.pop("njev", history.gradient_count),
         nit=extras.pop("nit", history.batch_count),
         success=stop.success and solved,
         status=stop.status,
@@ -253,7 +272,9 @@ def _beats(history: History, problem: Problem, x: Any, value: float) -> bool:
     if history.best_value >= value:
         return False
     violation = measure_violation(problem.constraints)
-    return violation is None or history.best_violation <= violation(np.asarray(x, dtype=float))
+    if violation is None:
+        return True
+    return history.best_violation <= max(violation(np.asarray(x, dtype=float)), FEASIBILITY)
 
 
 def _attach(error: BaseException, result: Result) -> None:

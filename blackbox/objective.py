@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -86,14 +86,14 @@ class Objective:
             self.gradients = "joint"
         elif jac is False:
             pass
-        elif jac == "2-point" or jac == "3-point":
-            self.scheme = "2-point" if jac == "2-point" else "3-point"
+        elif isinstance(jac, str) and jac in ("2-point", "3-point", "cs"):
+            self.scheme = cast(Scheme, jac)
         elif callable(jac):
             self.gradients, self._gradient = "separate", jac
         else:
             raise ValueError(
                 f"jac={jac!r} is not known; give a function, True (fun returns value and "
-                "gradient), False, '2-point', '3-point', or None"
+                "gradient), False, '2-point', '3-point', 'cs', or None"
             )
 
     def _read_protocol(self) -> None:
@@ -115,7 +115,9 @@ class Objective:
     def values(self, points: Array, out: Array) -> None:
         """Fill `out`, (k,), in order, so that an exception leaves what came before it."""
         self.done = 0
-        if self.gradients == "joint" and self._own is None:
+        if points.dtype.kind == "c":
+            self._complex(points, out)
+        elif self.gradients == "joint" and self._own is None:
             self.values_and_gradients(points, out)
         elif self.batched:
             self._whole(self._fun, points, out)
@@ -152,14 +154,14 @@ class Objective:
     def gradients_alone(self, points: Array) -> Array:
         """Gradients (k, n) at points whose values are known. For separate gradients only."""
         assert self._gradient is not None
-        rows = np.full(points.shape, np.nan)
+        rows = np.full(points.shape, np.nan, dtype=points.dtype)
         if self.batched:
             told = self._call(self._gradient, points.copy())
-            return rows if told is _FAILED else _gradients(told, points.shape)
+            return rows if told is _FAILED else _gradients(told, points.shape, points.dtype)
         for i, x in enumerate(points.copy()):
             told = self._call(self._gradient, x)
             if told is not _FAILED:
-                rows[i] = _gradients(told, x.shape)
+                rows[i] = _gradients(told, x.shape, points.dtype)
         return rows
 
     def _lend(self, points: Array) -> Array:
@@ -201,11 +203,33 @@ class Objective:
                 out[i] = _scalar(value)
             self.done = i + 1
 
+    def _complex(self, points: Array, out: Array) -> None:
+        """Values at the points of a complex-step difference."""
+        for i, x in enumerate([points.copy()] if self.batched else points.copy()):
+            try:
+                told = self._fun(x, *self._args)
+            except TypeError as error:
+                raise TypeError(_NOT_COMPLEX) from error
+            values = np.asarray(told)
+            if values.dtype.kind != "c":
+                raise TypeError(_NOT_COMPLEX)
+            if self.batched:
+                out[:] = values.reshape(out.shape)
+            else:
+                out[i] = values.item()
+            self.done = len(points) if self.batched else i + 1
+
     def _whole(self, function: Callable[..., Any], points: Array, out: Array) -> None:
         told = self._call(function, self._lend(points))
         if told is not _FAILED:
             out[:] = _vector(told, len(points))
         self.done = len(points)
+
+
+_NOT_COMPLEX = (
+    "jac='cs' differentiates by a complex step, but the objective does not take complex points and "
+    "return complex values; use jac='2-point' or '3-point'"
+)
 
 
 class _Failed:
@@ -280,12 +304,12 @@ def _pair(told: Any) -> tuple[Any, Any]:
     return told[0], told[1]
 
 
-def _gradients(told: Any, shape: tuple[int, ...]) -> Array:
+def _gradients(told: Any, shape: tuple[int, ...], dtype: Any = float) -> Array:
     array = np.asarray(told)
-    if array.dtype.kind not in "fiu":
+    if array.dtype.kind not in "fiu" and array.dtype.kind != np.dtype(dtype).kind:
         raise TypeError(f"the gradient must be an array of real numbers; got {told!r:.60}")
     if array.shape != shape:
         if array.size == math.prod(shape) and 1 in (*shape, array.ndim):
-            return array.astype(float).reshape(shape)
+            return array.astype(dtype).reshape(shape)
         raise ValueError(f"the gradient has shape {array.shape}; expected {shape}")
-    return array.astype(float)
+    return array.astype(dtype)

@@ -1,6 +1,7 @@
 """One run of one method, driven from outside by `ask` and `tell`."""
 
 import copy
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,8 +9,9 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from blackbox.budget import Budget, Halt
 from blackbox.choice import choose_method
+from blackbox.constraints import measure_violation
 from blackbox.history import History, all_finite
-from blackbox.problem import make_problem, make_random, measure_violation
+from blackbox.problem import make_problem, make_random
 from blackbox.types import Array, Ask, Problem, RandomStream, Run, Stop, Told
 
 REPLAY_LIMIT = 1 << 26
@@ -19,7 +21,7 @@ REPLAY_LIMIT = 1 << 26
 class _Recipe(NamedTuple):
     """All that makes a run again, but for the values it is told."""
 
-    method: str
+    method: str | Sequence[str]
     options: dict[str, Any]
     problem: Problem
     limits: Budget
@@ -32,10 +34,10 @@ class Optimizer:
     Parameters
     ----------
     method
-        A name of `blackbox.ALGORITHMS`, or ``"auto"``.
+        A name of `blackbox.ALGORITHMS`, ``"auto"``, or several names for a chain.
     x0
         The start, (n,), or several, (k, n), where the method takes them. None: drawn in `bounds`.
-    bounds, constraints
+    bounds, constraints, noisy, integrality, hess, hessp
         As `minimize` takes them.
     gradients
         Whether you will tell gradients where `wants_gradients` says so; else methods that need
@@ -76,7 +78,7 @@ class Optimizer:
 
     def __init__(
         self,
-        method: str = "auto",
+        method: str | Sequence[str] = "auto",
         x0: ArrayLike | None = None,
         *,
         bounds: Any = None,
@@ -85,6 +87,10 @@ class Optimizer:
         dtype: DTypeLike = np.float64,
         budget: int | None = None,
         seed: int | RandomStream | None = None,
+        noisy: bool = False,
+        integrality: Any = None,
+        hess: Any = None,
+        hessp: Any = None,
         **options: Any,
     ) -> None:
         limits = Budget(budget)
@@ -95,6 +101,10 @@ class Optimizer:
             gradients="joint" if gradients else "none",
             dtype=dtype,
             budget=budget,
+            noisy=noisy,
+            integrality=integrality,
+            hess=hess,
+            hessp=hessp,
         )
         rng, _ = make_random(seed)
         self._recipe = _Recipe(method, options, problem, limits, copy.deepcopy(rng))
@@ -102,16 +112,16 @@ class Optimizer:
 
     def _begin(self, rng: RandomStream) -> None:
         method, options, problem, limits, _ = self._recipe
-        row, algorithm, _ = choose_method(method, problem, options, None)
-        self.method = row.name
+        chosen = choose_method(method, problem, options, None)
+        self.method = chosen.name
         self._told: list[tuple[Array, Array | None]] = []
-        self.history = History(measure_violation(problem.constraints))
+        self.history = History(measure_violation(problem.constraints), chosen.constraint_tolerance)
         self._limits = limits
         self._kept = 0
         self._stop: Stop | None = None
         self._cut = False
         self._pending: Ask | None = None
-        self._run: Run = algorithm.run(problem, rng)
+        self._run: Run = chosen.algorithm.run(problem, rng)
         self._advance(None)
 
     def ask(self) -> Array:

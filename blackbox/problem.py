@@ -7,7 +7,7 @@ from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 from scipy.optimize import Bounds, OptimizeWarning
 
 from blackbox.types import Array, Callback, Problem, RandomStream, Scheme
@@ -24,18 +24,22 @@ def make_problem(
     dtype: DTypeLike | None = None,
     budget: int | None = None,
     changing: bool = False,
+    noisy: bool = False,
+    integrality: Any = None,
+    hess: Any = None,
+    hessp: Callable[..., Any] | None = None,
     callback: Callback | None = None,
 ) -> Problem:
     """Check what the user gave and return the `Problem`.
 
     Parameters
     ----------
-    x0, bounds, constraints
+    x0, bounds, constraints, integrality
         As `minimize` takes them.
     fun
         The objective. One that has an attribute ``batched``, as our adapters' have, may say more of
         itself: ``n``, ``dtype``, ``blocks``.
-    gradients, scheme, dtype, budget, changing, callback
+    gradients, scheme, dtype, budget, changing, noisy, hess, hessp, callback
         See `Problem`; a `dtype` of None is what the objective says, else float64.
 
     Raises
@@ -55,10 +59,16 @@ def make_problem(
         )
     if isinstance(constraints, dict) or not isinstance(constraints, Sequence):
         constraints = (constraints,)
+    integers = check_integrality(integrality, len(lower))
+    if integers is not None:
+        lower, upper = fit_integers(integers, lower, upper)
+    starts = np.empty((0, len(lower))) if starts is None else clip_starts(starts, lower, upper)
+    if integers is not None:
+        starts = np.where(integers, np.round(starts), starts)
     return Problem(
         lower,
         upper,
-        np.empty((0, len(lower))) if starts is None else clip_starts(starts, lower, upper),
+        starts,
         constraints=tuple(constraints),
         gradients=gradients,
         scheme=scheme,
@@ -66,8 +76,54 @@ def make_problem(
         dtype=check_dtype(says.get("dtype") if dtype is None else dtype),
         budget=budget,
         changing=changing,
+        noisy=bool(noisy),
+        integrality=integers,
+        hess=hess,
+        hessp=hessp,
         callback=callback,
     )
+
+
+def check_integrality(integrality: Any, n: int) -> NDArray[np.bool_] | None:
+    """Return which variables are integers, (n,); None where none is.
+
+    Raises
+    ------
+    ValueError
+        If `integrality` is not 0 or 1, once or for each variable.
+    """
+    if integrality is None:
+        return None
+    flags = np.asarray(integrality)
+    if flags.dtype.kind not in "biuf" or not np.isin(flags, (0, 1)).all():
+        raise ValueError(
+            f"integrality is 0 (real) or 1 (integer), once or for each variable; got "
+            f"{integrality!r:.60}"
+        )
+    if flags.shape not in ((), (1,), (n,)):
+        raise ValueError(f"integrality has shape {flags.shape}, but there are {n} variables")
+    flags = np.broadcast_to(flags.astype(bool), n)
+    return flags.copy() if flags.any() else None
+
+
+def fit_integers(integers: NDArray[np.bool_], lower: Array, upper: Array) -> tuple[Array, Array]:
+    """Move the bounds of integer variables to the integers inside.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    low, high = (
+        np.where(integers, np.ceil(lower), lower),
+        np.where(integers, np.floor(upper), upper),
+    )
+    if (low > high).any():
+        i = int(np.flatnonzero(low > high)[0])
+        raise ValueError(
+            f"bounds leave no integer for coordinate {i}: [{lower[i]:g}, {upper[i]:g}]"
+        )
+    return low, high
 
 
 def check_bounds(bounds: Any, n: int | None) -> tuple[Array, Array]:
@@ -218,27 +274,3 @@ def make_random(seed: Any) -> tuple[RandomStream, int | RandomStream]:
     if seed < 0:
         raise ValueError(f"seed must not be negative; got {seed!r}")
     return np.random.default_rng(int(seed)), int(seed)
-
-
-def measure_violation(constraints: tuple[Any, ...]) -> Callable[[Array], float] | None:
-    """Return a function of a point, (n,): by how much it breaks the constraints, 0 if it does not.
-
-    Constraints are scipy's: dicts, `LinearConstraint`, `NonlinearConstraint`.
-    """
-    if not constraints:
-        return None
-
-    def violation(x: Array) -> float:
-        worst = 0.0
-        for constraint in constraints:
-            if isinstance(constraint, dict):
-                told = np.atleast_1d(constraint["fun"](x.copy(), *constraint.get("args", ())))
-                broken = np.abs(told) if constraint["type"].lower() == "eq" else -told
-            else:
-                told = constraint.A @ x if hasattr(constraint, "A") else constraint.fun(x.copy())
-                told = np.atleast_1d(told)
-                broken = np.maximum(constraint.lb - told, told - constraint.ub)
-            worst = max(worst, float(np.max(broken, initial=0.0)))
-        return worst if np.isfinite(worst) else np.inf
-
-    return violation

@@ -1,15 +1,19 @@
-"""Gradients by finite differences: the whole stencil is one batch."""
+"""Derivatives by finite differences: the whole stencil is one batch, up to 64 MiB of points."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from blackbox.history import all_finite
-from blackbox.types import Array, Ask, Problem, Scheme, Told
+from blackbox.types import Array, Ask, Problem, Told
 
 Asking = Generator[Ask, Told, Array]
+
+BATCH_BYTES = 1 << 26
+"""Bytes of points in one batch; a larger stencil is asked in several."""
 
 
 def gradient(
@@ -44,12 +48,14 @@ def gradient(
     -------
     Shape (k, n), float64.
     """
-    scheme: Scheme = problem.scheme or "2-point"
+    scheme: str = problem.scheme or "2-point"
     if problem.scheme is not None:
         step = None
     h = _steps(points, step, relative_step, scheme, problem.dtype)
     if scheme == "2-point":
         return (yield from _forward(problem, points, values, _fit_forward(points, h, problem)))
+    if scheme == "cs":
+        return (yield from _complex_step(points, h))
     return (yield from _central(problem, points, values, h))
 
 
@@ -57,7 +63,7 @@ def _steps(
     points: Array,
     step: float | None,
     relative_step: float | Array | None,
-    scheme: Scheme,
+    scheme: str,
     dtype: np.dtype[Any],
 ) -> Array:
     """Steps (k, n) before any bound is looked at; never so small that they vanish."""
@@ -72,7 +78,7 @@ def _steps(
     if not vanishes.any():
         return h
     eps = float(np.finfo(dtype).eps)
-    usual = eps**0.5 if scheme == "2-point" else eps ** (1 / 3)
+    usual = eps ** (1 / 3) if scheme == "3-point" else eps**0.5
     return np.where(vanishes, usual * sign * np.maximum(1.0, np.abs(points)), h)
 
 
@@ -89,18 +95,27 @@ def _fit_forward(points: Array, h: Array, problem: Problem) -> Array:
     return np.where(fits, flipped, towards * room)
 
 
-def _star(points: Array, h: Array) -> Array:
-    """Return (k * n, n): every point moved along each coordinate in turn."""
-    k, n = points.shape
-    moved = np.repeat(points, n, axis=0)
-    diagonal = np.tile(np.arange(n), k)
-    moved[np.arange(k * n), diagonal] += h.ravel()
-    return moved
+def _moved(points: Array, steps: Array) -> Asking:
+    """Values where every point, (k, n), is moved along each coordinate in turn.
+
+    `steps` is (k, s, n): s stars around each point. So are the values.
+    """
+    k, s, n = steps.shape
+    rows, values = _rows(n), np.empty(k * s * n, dtype=steps.dtype)
+    for begin in range(0, k * s * n, rows):
+        which = np.arange(begin, min(begin + rows, k * s * n))
+        star = points[which // (s * n)]
+        star[np.arange(len(which)), which % n] += steps.ravel()[which]
+        values[which] = (yield Ask(star, stencil=True)).values
+    return values.reshape(steps.shape)
+
+
+def _rows(n: int) -> int:
+    return max(2, BATCH_BYTES // (8 * n) // 2 * 2)
 
 
 def _forward(problem: Problem, points: Array, values: Array, h: Array) -> Asking:
-    told = yield Ask(_star(points, h), stencil=True)
-    reached = told.values.reshape(h.shape)
+    reached = (yield from _moved(points, h[:, None]))[:, 0]
     if not all_finite(reached):
         reached, h = yield from _mirror(problem, points, reached, h)
     with np.errstate(all="ignore"):  # failed points are +inf
@@ -115,7 +130,9 @@ def _mirror(
     retry = ~np.isfinite(reached) & (other >= problem.lower) & (other <= problem.upper)
     if retry.any():
         h = np.where(retry, -h, h)
-        star = _star(points, h)[retry.ravel()]
+        row, column = np.nonzero(retry)
+        star = points[row]
+        star[np.arange(len(star)), column] += h[retry]
         reached = reached.copy()
         reached[retry] = (yield Ask(star, stencil=True)).values
     return reached, h
@@ -133,11 +150,15 @@ def _central(problem: Problem, points: Array, values: Array, h: Array) -> Asking
     central |= squeezed
     h = np.where(squeezed, nearest, np.where(central, h, one_sided))
     first, second = np.where(central, -h, h), np.where(central, h, 2 * h)
-    star = np.stack([_star(points, first), _star(points, second)], axis=1)
-    answer = yield Ask(star.reshape(-1, points.shape[1]), stencil=True)
-    told = answer.values.reshape(*h.shape, 2)
+    told = yield from _moved(points, np.stack([first, second], axis=1))
+    told = np.moveaxis(told, 1, -1)
     with np.errstate(all="ignore"):
         return _central_slope(points, values[:, None], first, second, central, told)
+
+
+def _complex_step(points: Array, h: Array) -> Asking:
+    told = yield from _moved(points.astype(complex), 1j * h[:, None])
+    return _slope(told[:, 0].imag, h)
 
 
 def _central_slope(
@@ -167,3 +188,112 @@ def _central_slope(
 def _slope(rise: Array, run: Array) -> Array:
     slope = rise / run
     return slope if all_finite(slope) else np.where(np.isfinite(slope), slope, 0.0)
+
+
+def along_lines(
+    problem: Problem, centre: Array, value: float, points: Iterable[NDArray[Any]]
+) -> Generator[Ask, Told, list[Any]]:
+    """Evaluate a stencil that somebody else laid, and make up for points that fail.
+
+    A point that fails, or lies outside the bounds, is tried on the other side of the centre, where
+    the stencil has no other point on its line. Its value is then that of the line through the
+    centre and the other; where that fails too, it is the centre's: a slope of 0.
+
+    Parameters
+    ----------
+    problem
+        Gives the bounds.
+    centre, value
+        The point that the stencil is around, (n,), and the finite value there.
+    points
+        Each moved along one coordinate; a line's two points in a row, where there are two.
+
+    Returns
+    -------
+    As many values.
+    """
+    values: list[Any] = []
+    rows = iter(points)
+    while batch := list(islice(rows, _rows(len(centre)))):
+        star = np.array(batch)
+        if star.dtype.kind == "c":
+            told = (yield Ask(star, stencil=True)).values
+            values += np.where(np.isfinite(told), told, value).tolist()
+        else:
+            values += (yield from _along(problem, centre, value, star)).tolist()
+    return values
+
+
+def _along(problem: Problem, centre: Array, value: float, star: Array) -> Asking:
+    lower, upper = problem.lower, problem.upper
+    outside = ((star < lower) | (star > upper)).any(axis=1)
+    if outside.any():
+        told = np.full(len(star), np.inf)
+        told[~outside] = (yield Ask(star[~outside], stencil=True)).values
+    else:
+        told = (yield Ask(star, stencil=True)).values
+    if all_finite(told):
+        return told
+    step = star - centre
+    line = np.abs(step).argmax(axis=1)
+    step = step[np.arange(len(star)), line]
+    if len(line) > 1 and line[0] == line[1]:
+        partner = np.arange(len(star)) ^ 1
+        other, reach = told[partner], step[partner]
+    else:
+        mirrored = 2 * centre - star
+        inside = ((mirrored >= lower) & (mirrored <= upper)).all(axis=1)
+        retry = ~np.isfinite(told) & inside
+        other, reach = np.full(len(star), np.inf), -step
+        if retry.any():
+            other[retry] = (yield Ask(mirrored[retry], stencil=True)).values
+    with np.errstate(all="ignore"):
+        drawn = value + (other - value) * (step / reach)
+    return np.where(np.isfinite(told), told, np.where(np.isfinite(drawn), drawn, value))
+
+
+def hessian(
+    problem: Problem, point: Array, value: float, slope: Array | None = None
+) -> Asking:
+    """Approximate the Hessian at a point from one batch: of gradients, or of values.
+
+    Parameters
+    ----------
+    problem
+        Gives the precision; bounds are not looked at.
+    point, value
+        Shape (n,): where, and the value there.
+    slope
+        The gradient there, (n,), where the objective gives gradients: then n of them by forward
+        differences. Else (n**2 + 3 n) / 2 values: central differences on the diagonal, forward
+        ones off it.
+
+    Returns
+    -------
+    Shape (n, n), float64, symmetric; 0 where evaluations failed.
+    """
+    n, eps = len(point), float(np.finfo(problem.dtype).eps)
+    scale = np.maximum(1.0, np.abs(point))
+    if slope is not None:
+        h = eps**0.5 * scale
+        told = yield Ask(point + np.diag(h), gradients=True, stencil=True)
+        assert told.gradients is not None
+        matrix = (told.gradients - slope) / h[:, None]
+    else:
+        h = eps**0.25 * scale
+        row, column = np.triu_indices(n, 1)
+        star = np.concatenate([point + np.diag(h), point - np.diag(h), np.tile(point, (len(row), 1))])
+        pairs = np.arange(2 * n, len(star))
+        star[pairs, row] += h[row]
+        star[pairs, column] += h[column]
+        values = []
+        for begin in range(0, len(star), _rows(n)):
+            values.append((yield Ask(star[begin : begin + _rows(n)], stencil=True)).values)
+        told_values = np.concatenate(values)
+        above, below, both = np.split(told_values, [n, 2 * n])
+        matrix = np.diag(((above - value) + (below - value)) / h**2)
+        with np.errstate(all="ignore"):
+            cross = (both - above[row] - above[column] + value) / (h[row] * h[column])
+        matrix[row, column] = matrix[column, row] = cross
+    matrix = np.where(np.isfinite(matrix), matrix, 0.0)
+    return (matrix + matrix.T) / 2

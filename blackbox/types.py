@@ -104,6 +104,12 @@ class Problem:
     changing
         Whether the objective changes from batch to batch (minibatches, fresh noise), so that only
         values of one batch may be compared.
+    noisy
+        Whether the same point gives another value each time.
+    integrality
+        Shape (n,), bool: which variables are integers.
+    hess, hessp
+        The Hessian and its product with a vector, as `scipy.optimize.minimize` takes them.
     callback
         For solvers that report iterations of their own.
     """
@@ -118,6 +124,10 @@ class Problem:
     dtype: np.dtype[Any] = field(default_factory=lambda: np.dtype(np.float64))
     budget: int | None = None
     changing: bool = False
+    noisy: bool = False
+    integrality: NDArray[np.bool_] | None = None
+    hess: Any = None
+    hessp: Callable[..., Any] | None = None
     callback: Callback | None = None
 
     @property

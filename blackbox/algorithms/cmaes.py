@@ -3,19 +3,17 @@
 Hansen, N. (2016), The CMA evolution strategy: a tutorial, arXiv:1604.00772.
 """
 
-import warnings
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
-from blackbox.history import all_finite
-from blackbox.types import Array, Ask, Problem, RandomStream, Run, Stop
+from blackbox.algorithms.cmaes_noise import make_uncertainty
+from blackbox.algorithms.cmaes_strategy import Strategy, conclude, descend
+from blackbox.types import Problem, RandomStream, Run
 
-_CONVERGED = {"ftarget", "tolx", "tolfun", "tolfunhist", "tolfunrel", "tolxstagnation"}
-"""The library's termination criteria that mean that it converged."""
-
-_HUGE = float(np.finfo(float).max)
+_OURS = {"restarts", "incpopsize"}
+"""Fields of kinds of CMA-ES that are no options of ``cma.CMAOptions``."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +23,13 @@ class CMA:
     `sigma0` is the initial step size, in the units of x. By default it is 0.3 of the box in each
     coordinate where every bound is finite, and 0.5 elsewhere. All other options are those of
     ``cma.CMAOptions`` with its defaults; None leaves the default to the library. Left out are those
-    that are `minimize`'s own business (bounds, budget, time, seed, output, fixed variables) and
-    ``integer_variables``, which draws from the global random state; as two-point adaptation does,
-    so that `AdaptSigma` is True or False only.
+    that are `minimize`'s own business (bounds, budget, time, seed, output, fixed and integer
+    variables). Two-point adaptation draws from the global random state, so that `AdaptSigma` is
+    True or False only. Active CMA, which learns from bad points too, is the library's default.
+
+    Integers are rounded when asked, and kept from freezing (see `cmaes_integers`). Where the
+    objective is noisy, some points are evaluated again, and as ranks change steps are lengthened
+    and several evaluations averaged (see `cmaes_noise`); the result's ``x`` is then the last mean.
     """
 
     sigma0: float | None = None
@@ -93,73 +95,55 @@ class CMA:
 
     def run(self, problem: Problem, rng: RandomStream) -> Run:
         """Start a run."""
-        with warnings.catch_warnings():  # the library adds a filter of its own
-            import cma
+        strategy = Strategy(self.given(), problem, rng)
+        descent = yield from descend(strategy, make_uncertainty(problem, rng))
+        return conclude([descent], problem.budget)
 
-        start, sigma0, options = self._settings(_widened(problem), rng)
-        es = cma.CMAEvolutionStrategy(start, sigma0, options)
-        bounded = bool(np.isfinite(problem.lower).any() or np.isfinite(problem.upper).any())
-        worst = 0.0
-        while not (reasons := es.stop()):
-            solutions = es.ask()
-            points = np.array(solutions)[:, : problem.n]
-            if bounded:
-                # The library's transformation can miss a bound by a rounding error.
-                points = np.clip(points, problem.lower, problem.upper)
-            values = (yield Ask(points)).values
-            if not all_finite(values):
-                # Ranks are all that matters; but inf - inf would poison the stopping rules.
-                finite = np.isfinite(values)
-                worst = max(worst, float(np.max(values, where=finite, initial=-np.inf)))
-                values = np.where(finite, values, min(worst + abs(worst) + 1, _HUGE))
-            es.tell(solutions, values.tolist())
-        return _stop(reasons, es.countiter)
-
-    def _settings(self, problem: Problem, rng: RandomStream) -> tuple[Array, float, dict[str, Any]]:
-        options = {
+    def given(self) -> dict[str, Any]:
+        """Return ``sigma0`` and the options of ``cma.CMAOptions`` that are set."""
+        return {
             f.name: value
             for f in fields(self)
-            if f.name != "sigma0" and (value := getattr(self, f.name)) is not None
+            if f.name not in _OURS and (value := getattr(self, f.name)) is not None
         }
-        sigma0 = 0.5 if self.sigma0 is None else self.sigma0
-        if self.sigma0 is None and problem.bounded:
-            sigma0 = 0.3
-            width = problem.upper - problem.lower
-            options.setdefault("CMA_stds", np.where(width > 0, width, 1.0))
-        if np.isfinite(problem.lower).any() or np.isfinite(problem.upper).any():
-            options["bounds"] = [_side(problem.lower), _side(problem.upper)]
-        options |= {
-            # Our stream, nothing global, no files written or read, no output.
-            "randn": lambda *shape: rng.standard_normal(shape),
-            "seed": np.nan,
-            "verbose": -10,
-            "verb_log": 0,
-            "signals_filename": "",
-        }
-        return problem.start(rng), sigma0, options
 
 
-def _widened(problem: Problem) -> Problem:
-    """Give a problem of one variable a second that counts for nothing: cma needs two."""
-    if problem.n > 1:
-        return problem
-    low, high = (0.0, 1.0) if problem.bounded else (-np.inf, np.inf)
-    starts = np.column_stack([problem.starts, np.full(len(problem.starts), 0.5)])
-    lower, upper = np.append(problem.lower, low), np.append(problem.upper, high)
-    return replace(problem, lower=lower, upper=upper, starts=starts)
+@dataclass(frozen=True)
+class SepCMA(CMA):
+    """CMA-ES that learns variances alone: time and memory grow as n does.
+
+    Ros, R., Hansen, N. (2008), A simple modification in CMA-ES achieving linear time and space
+    complexity, PPSN, 296-305. Options are those of `CMA`, with another default of `CMA_diagonal`.
+    """
+
+    CMA_diagonal: bool | float | None = True
 
 
-def _side(bound: Array) -> list[float | None]:
-    return [float(b) if np.isfinite(b) else None for b in bound]
+@dataclass(frozen=True)
+class VkdCMA(CMA):
+    """CMA-ES with variances and a few directions beside them, as many as the problem needs.
 
+    Akimoto, Y., Hansen, N. (2016), Projection-based restricted covariance matrix adaptation for
+    high dimension, GECCO, 197-204, and Online model selection for restricted covariance matrix
+    adaptation, PPSN, 3-13.
 
-def _stop(reasons: dict[str, Any], generations: int) -> Stop:
-    text = ", ".join(
-        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in reasons.items()
-    )
-    return Stop(
-        f"cma stopped: {text}",
-        success=bool(_CONVERGED & set(reasons)),
-        extras={"nit": generations, "stop": dict(reasons)},
-    )
+    Options are those of `CMA`; `CMA_sampler_options` those of ``cma``'s ``GaussVkDSampler``
+    (``kadapt``, ``k_init``, ``kmax`` ...). It brings its own sampler and step-size rule, so that
+    `AdaptSigma`, `CMA_active`, `CMA_diagonal` and `CMA_sampler` stay as they are.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("AdaptSigma", "CMA_active", "CMA_diagonal", "CMA_sampler"):
+            if getattr(self, name) is not None:
+                raise ValueError(
+                    f"{name} is set by vkd-cma itself; got {getattr(self, name)!r}. Leave it out, "
+                    "or use method='cma'"
+                )
+
+    def given(self) -> dict[str, Any]:
+        """Return the options that are set, and the sampler's."""
+        from cma.restricted_gaussian_sampler import GaussVkDSampler
+
+        own: dict[str, Any] = GaussVkDSampler.extend_cma_options()
+        return super().given() | own

@@ -5,13 +5,15 @@ Xiang, Y., Sun, D. Y., Fan, W., Gong, X. G. (1997), Physics Letters A 233, 216-2
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from scipy.optimize import OptimizeResult, dual_annealing, minimize
 
+from blackbox.algorithms.around_scipy import shelter, stream
 from blackbox.blocking import Blocking, Pointwise
-from blackbox.types import Array, Ask, Evaluate, Problem, RandomStream, Stop, Told
+from blackbox.types import Array, Evaluate, Problem, RandomStream, Stop
 
 
 @dataclass(frozen=True)
@@ -33,25 +35,25 @@ class DualAnnealing(Blocking):
 
     def solve(self, problem: Problem, rng: RandomStream, evaluate: Evaluate) -> Stop:
         """Run scipy's solver on `evaluate`."""
+        return shelter(partial(self._search, problem, rng), evaluate)
+
+    def _search(self, problem: Problem, rng: RandomStream, evaluate: Evaluate) -> Stop:
         # The chain wants values alone; only its local searches want gradients.
-        objective = Pointwise(problem, _with_errstate(evaluate), gradients=False)
-        stream = {"seed" if isinstance(rng, np.random.RandomState) else "rng": rng}
-        # Failed evaluations are +inf, and scipy subtracts them from each other.
-        with np.errstate(all="ignore"):
-            result = dual_annealing(
-                objective.value,
-                list(zip(problem.lower, problem.upper, strict=True)),
-                maxiter=self.maxiter,
-                minimizer_kwargs=self.minimizer_kwargs or self._local(problem, objective),
-                initial_temp=self.initial_temp,
-                restart_temp_ratio=self.restart_temp_ratio,
-                visit=self.visit,
-                accept=self.accept,
-                maxfun=self.maxfun,
-                no_local_search=self.no_local_search,
-                x0=problem.starts[0].copy() if len(problem.starts) else None,
-                **stream,
-            )
+        objective = Pointwise(problem, evaluate, gradients=False)
+        result = dual_annealing(
+            objective.value,
+            list(zip(problem.lower, problem.upper, strict=True)),
+            maxiter=self.maxiter,
+            minimizer_kwargs=self.minimizer_kwargs or self._local(problem, objective),
+            initial_temp=self.initial_temp,
+            restart_temp_ratio=self.restart_temp_ratio,
+            visit=self.visit,
+            accept=self.accept,
+            maxfun=self.maxfun,
+            no_local_search=self.no_local_search,
+            x0=problem.starts[0].copy() if len(problem.starts) else None,
+            **stream(rng),
+        )
         return Stop(
             " ".join(result.message),
             bool(result.success),
@@ -103,14 +105,3 @@ def _descend(
         return minimize(fun, x0, method="L-BFGS-B", jac=jac, bounds=bounds, options=options)
     finally:
         objective.gradients = False
-
-
-def _with_errstate(evaluate: Evaluate) -> Evaluate:
-    """Evaluate under the caller's numpy error state, whatever the solver runs under."""
-    caller = np.geterr()
-
-    def evaluated(ask: Ask) -> Told:
-        with np.errstate(**caller):
-            return evaluate(ask)
-
-    return evaluated

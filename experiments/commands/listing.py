@@ -30,7 +30,7 @@ def _methods() -> tuple[Table, list[dict[str, Any]]]:
             row.name,
             row.gradients,
             row.bounds,
-            "yes" if row.constraints else "-",
+            row.constraints,
             "yes" if row.tolerates_failures else "-",
             "yes" if row.changing else "-",
             row.library,

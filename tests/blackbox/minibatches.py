@@ -7,7 +7,7 @@ from blackbox import ALGORITHMS, minimize
 N = 4
 BOX = [(-5.0, 5.0)] * N
 STEADY = [name for name, row in ALGORITHMS.items() if row.changing]
-OPTIONS = {"adam": {"lr": 0.1}, "cma": {"popsize": 6}, "random": {"popsize": 6}}
+OPTIONS = {name: {"lr": 0.1} if name == "adam" else {"popsize": 6} for name in STEADY}
 
 
 class LeastSquares:

@@ -204,10 +204,10 @@ class TestMethod(Method):
     """A row whose class is given by a test."""
 
     __test__ = False
-    kind: ClassVar[type]
+    solver: ClassVar[type]
 
     def load(self):
-        return self.kind
+        return self.solver
 
 
 @pytest.fixture
@@ -216,7 +216,7 @@ def register(monkeypatch):
 
     def put(kind):
         fields = dataclasses.asdict(ALGORITHMS["random"]) | {"default_budget": None}
-        monkeypatch.setattr(TestMethod, "kind", kind, raising=False)
+        monkeypatch.setattr(TestMethod, "solver", kind, raising=False)
         monkeypatch.setitem(ALGORITHMS, "solver", TestMethod(**fields))
 
     return put

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from blackbox import minimize
-from blackbox.problem import measure_violation
+from blackbox.constraints import measure_violation
 from experiments.problems import FAMILIES, find
 from tests.experiments.problems.members import members
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from blackbox import minimize
-from blackbox.problem import measure_violation
+from blackbox.constraints import measure_violation
 from experiments.problems import bbob, constrained, expand, find
 
 FUNCTIONS = range(1, 25)

@@ -1,0 +1,258 @@
+"""One run of the library cma on a problem: what it samples, made fit to be asked and told."""
+
+import warnings
+from collections.abc import Generator, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from blackbox.algorithms.cmaes_integers import (
+    integer_box,
+    integer_options,
+    keep_integers_moving,
+    rounded,
+)
+from blackbox.algorithms.cmaes_noise import Uncertainty
+from blackbox.history import all_finite
+from blackbox.types import Array, Ask, Problem, RandomStream, Stop, Told
+
+_CONVERGED = {"ftarget", "tolx", "tolfun", "tolfunhist", "tolfunrel", "tolxstagnation"}
+"""The library's termination criteria that mean that it converged."""
+
+_HUGE = float(np.finfo(float).max)
+
+
+class Descent(NamedTuple):
+    """How one run of cma went.
+
+    Attributes
+    ----------
+    reasons
+        The library's termination criteria that were met.
+    generations, evaluations
+        What it took; evaluations as the library counts them.
+    x, fun
+        Of a noisy objective: the last mean, and the average of several values there.
+    spent
+        Whether there was too little budget left for another generation of a noisy objective.
+    """
+
+    reasons: Mapping[str, Any]
+    generations: int
+    evaluations: int
+    x: Array | None = None
+    fun: float = np.inf
+    spent: bool = False
+
+
+class Strategy:
+    """cma's strategy on a problem.
+
+    Parameters
+    ----------
+    options
+        Those of ``cma.CMAOptions`` that are set, and perhaps ``sigma0``.
+    problem, rng
+        What is searched, and the only source of randomness.
+    start
+        Shape (n,): where to begin instead of the problem's own start.
+    shrink
+        Factor of the first step size.
+    """
+
+    def __init__(
+        self,
+        options: Mapping[str, Any],
+        problem: Problem,
+        rng: RandomStream,
+        start: Array | None = None,
+        shrink: float = 1.0,
+    ) -> None:
+        with warnings.catch_warnings():  # the library adds a filter of its own
+            import cma
+
+        self._n, self._worst = problem.n, 0.0
+        self._lower, self._upper = integer_box(problem)
+        self._bounded = _has_bounds(problem)
+        self._integers = problem.integrality if _has_integers(problem) else None
+        wide = _widened(problem)
+        if start is None:
+            start = wide.start(rng)
+        elif wide.n > problem.n:
+            start = np.append(start, 0.5)
+        sigma0, settings = _settings(options, wide, rng)
+        self.es: Any = cma.CMAEvolutionStrategy(start, sigma0 * shrink, settings)
+        if self._integers is not None:
+            keep_integers_moving(self.es, wide.integrality)
+        self._solutions: list[Array] = []
+        diagonal = options.get("CMA_diagonal", False)
+        self._switches = diagonal is not True and bool(diagonal)
+
+    def ask(self) -> Array:
+        """Sample a generation: points that may be asked, shape (k, n)."""
+        self._solutions = self.es.ask()
+        return self.fit(self._solutions)
+
+    def fit(self, solutions: list[Array]) -> Array:
+        """Bring what the library sampled inside the bounds, and integers to whole numbers."""
+        points: Array = np.array(solutions)[:, : self._n]
+        if self._integers is not None:
+            return rounded(points, self._integers, self._lower, self._upper)
+        if self._bounded:
+            # The library's transformation can miss a bound by a rounding error.
+            points = np.clip(points, self._lower, self._upper)
+        return points
+
+    def settle(self, values: Array) -> Array:
+        """Put a value worse than all before in the place of failures.
+
+        Ranks are all that matters; but inf - inf would poison the stopping rules.
+        """
+        if all_finite(values):
+            return values
+        finite = np.isfinite(values)
+        worst = max(self._worst, float(np.max(values, where=finite, initial=-np.inf)))
+        self._worst = worst
+        return np.where(finite, values, min(worst + abs(worst) + 1, _HUGE))
+
+    def tell(self, values: Array) -> None:
+        """Take in the values, (k,), of the generation asked last."""
+        self.es.tell(self._solutions, self.settle(values).tolist())
+        if self._switches:
+            # The sampler for all n x n that comes now would draw from the global random state.
+            self.es.sm.randn = self.es.opts["randn"]
+
+    @property
+    def mean(self) -> Array:
+        """Where the distribution is centred, (n,), as a point that may be asked."""
+        es = self.es
+        return self.fit([es.gp.pheno(es.mean, into_bounds=es.boundary_handler.repair)])[0]
+
+    @property
+    def solutions(self) -> list[Array]:
+        """The generation asked last, as the library sampled it."""
+        return self._solutions
+
+
+def descend(
+    strategy: Strategy, uncertainty: Uncertainty | None = None
+) -> Generator[Ask, Told, Descent]:
+    """Run a strategy until the library stops it; for ``yield from``."""
+    es = strategy.es
+    if uncertainty is not None:
+        return (yield from _descend_in_noise(strategy, uncertainty))
+    while not (reasons := es.stop()):
+        strategy.tell((yield Ask(strategy.ask())).values)
+    return Descent(dict(reasons), es.countiter, es.countevals)
+
+
+def _descend_in_noise(
+    strategy: Strategy, uncertainty: Uncertainty
+) -> Generator[Ask, Told, Descent]:
+    es, before = strategy.es, uncertainty.spent
+    while not (reasons := es.stop()):
+        if es.countiter and not uncertainty.affords(es.popsize):
+            break
+        strategy.tell((yield from uncertainty.evaluate(strategy.ask())))
+        es.sigma *= uncertainty.widening
+    x, spent = strategy.mean, not reasons
+    value = yield from uncertainty.evaluate_end(x, spent)
+    return Descent(dict(reasons), es.countiter, uncertainty.spent - before, x, value, spent)
+
+
+def conclude(descents: list[Descent], budget: int | None) -> Stop:
+    """Say why the last of some runs ended; of a noisy objective, give the best end point."""
+    last = descents[-1]
+    text = ", ".join(
+        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in last.reasons.items()
+    )
+    reason = f"cma stopped: {text}"
+    if len(descents) > 1:
+        reason += f" (run {len(descents)})"
+    if last.spent:
+        reason = f"the budget of {budget} evaluations is spent; raise budget= to go on"
+    extras: dict[str, Any] = {
+        "nit": sum(descent.generations for descent in descents),
+        "stop": dict(last.reasons),
+    }
+    if last.x is not None:
+        best = min(descents, key=lambda descent: descent.fun)
+        extras |= {"x": best.x, "fun": best.fun}
+    return Stop(reason, bool(_CONVERGED & set(last.reasons)), int(last.spent), extras)
+
+
+def first_stds(options: Mapping[str, Any], problem: Problem) -> Array:
+    """Standard deviations, (n,), of the first generation."""
+    sigma0, stds = _step(options, problem)
+    return np.broadcast_to(sigma0 * stds, problem.n)
+
+
+def _settings(
+    options: Mapping[str, Any], problem: Problem, rng: RandomStream
+) -> tuple[float, dict[str, Any]]:
+    settings = {name: value for name, value in options.items() if name != "sigma0"}
+    sigma0, stds = _step(options, problem)
+    if np.ndim(stds):
+        settings["CMA_stds"] = stds
+    if _has_integers(problem):
+        settings |= integer_options(problem, settings)
+    if _has_bounds(problem):
+        lower, upper = integer_box(problem, margin=0.5)
+        settings["bounds"] = [_side(lower), _side(upper)]
+
+    def randn(*shape: int) -> Array:
+        return rng.standard_normal(shape)
+
+    if isinstance(settings.get("CMA_sampler"), type):
+        settings["CMA_sampler_options"] = {
+            "randn": randn,
+            **settings.get("CMA_sampler_options", {}),
+        }
+    settings |= {
+        # Our stream, nothing global, no files written or read, no output.
+        "randn": randn,
+        "seed": np.nan,
+        "verbose": -10,
+        "verb_log": 0,
+        "signals_filename": "",
+    }
+    return sigma0, settings
+
+
+def _step(options: Mapping[str, Any], problem: Problem) -> tuple[float, Any]:
+    """The first step size, and its factor for each coordinate."""
+    stds, sigma0 = options.get("CMA_stds", 1.0), options.get("sigma0")
+    if sigma0 is not None:
+        return sigma0, stds
+    if not problem.bounded:
+        return 0.5, stds
+    lower, upper = integer_box(problem, margin=0.5)
+    width = upper - lower
+    return 0.3, options.get("CMA_stds", np.where(width > 0, width, 1.0))
+
+
+def _widened(problem: Problem) -> Problem:
+    """Give a problem of one variable a second that counts for nothing: cma needs two."""
+    if problem.n > 1:
+        return problem
+    low, high = (0.0, 1.0) if problem.bounded else (-np.inf, np.inf)
+    starts = np.column_stack([problem.starts, np.full(len(problem.starts), 0.5)])
+    lower, upper = np.append(problem.lower, low), np.append(problem.upper, high)
+    integers = problem.integrality
+    if integers is not None:
+        integers = np.append(integers, False)
+    return replace(problem, lower=lower, upper=upper, starts=starts, integrality=integers)
+
+
+def _has_integers(problem: Problem) -> bool:
+    return problem.integrality is not None and bool(problem.integrality.any())
+
+
+def _has_bounds(problem: Problem) -> bool:
+    return bool(np.isfinite(problem.lower).any() or np.isfinite(problem.upper).any())
+
+
+def _side(bound: Array) -> list[float | None]:
+    return [float(b) if np.isfinite(b) else None for b in bound]

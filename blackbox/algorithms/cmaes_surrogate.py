@@ -1,0 +1,85 @@
+"""lq-CMA-ES: CMA-ES that evaluates no more of a generation than its model needs to rank it.
+
+Hansen, N. (2019), A global surrogate assisted CMA-ES, GECCO, 664-672.
+"""
+
+import math
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from blackbox.algorithms.cmaes import CMA
+from blackbox.algorithms.cmaes_strategy import Descent, Strategy, conclude
+from blackbox.types import Array, Ask, Problem, RandomStream, Run, Told
+
+_LARGEST = 1e100
+"""Larger values are cut for the model, whose squares must not overflow."""
+
+
+@dataclass(frozen=True)
+class LQ(CMA):
+    """CMA-ES with a linear-quadratic model of the objective.
+
+    Each generation, the few points that the model holds for the best are evaluated, then more and
+    more, until the ranks that it gives agree with the true ones (Kendall's tau of 0.85). The model
+    is linear at first, then quadratic, then with products; its optimum is put into the next
+    generation. Batches are what is evaluated at a time, 1, 1, 1, 2, 3 ... points. Model and rules
+    are those of ``cma.fitness_models``, options those of `CMA`.
+    """
+
+    def run(self, problem: Problem, rng: RandomStream) -> Run:
+        """Start a run."""
+        strategy = Strategy(self.given(), problem, rng)
+        from cma.fitness_models import SurrogatePopulation
+
+        es, surrogate = strategy.es, SurrogatePopulation(None)
+        surrogate.model.settings.max_absolute_size = es.popsize
+        while not (reasons := es.stop()):
+            values = yield from _rank(surrogate, strategy, strategy.ask())
+            with np.errstate(all="ignore"):  # a model of few points may be degenerate
+                strategy.tell(values)
+                es.countevals = surrogate.evaluations
+                optimum = surrogate.model.xopt
+            if np.isfinite(optimum).all():
+                es.inject([optimum])
+        return conclude([Descent(dict(reasons), es.countiter, es.countevals)], problem.budget)
+
+
+def _rank(surrogate: Any, strategy: Strategy, points: Array) -> Generator[Ask, Told, Array]:
+    """Evaluate as many of the points, (k, n), as the model needs; give values for all, (k,)."""
+    model, settings = surrogate.model, surrogate.settings
+    solutions, k = strategy.solutions, len(points)
+    population = surrogate.EvaluationManager(solutions)
+    least = settings.min_evals_percent * k / 100
+    number = int(1 + max(least, 3 / model.settings.truncation_ratio - model.size))
+    while population.remaining:
+        chosen = _next(model, population, number)
+        told = strategy.settle((yield Ask(points[chosen])).values).clip(-_LARGEST, _LARGEST)
+        with np.errstate(all="ignore"):
+            for i, value in zip(chosen, told.tolist(), strict=True):
+                population.add_eval(i, value)
+                if not model.isin(solutions[i]):  # a point at a corner may come again
+                    model.add_data_row(solutions[i], value)
+            model.sort(number)
+            tau = model.kendall(settings.n_for_tau(k, population.evaluations))
+        if tau >= settings.tau_truth_threshold:
+            break
+        number += math.ceil(number / 2)
+    with np.errstate(all="ignore"):
+        model.sort(population.evaluations)
+        model.adapt_max_relative_size(tau)
+        values = np.array(population.surrogate_values(model.eval))
+    surrogate.evaluations += population.evaluations
+    return np.where(np.isfinite(values), values, np.inf)
+
+
+def _next(model: Any, population: Any, number: int) -> list[int]:
+    """Indices of what to evaluate, the best by the model first, until there are `number`."""
+    order = range(len(population))
+    if model.size > 1:
+        with np.errstate(all="ignore"):
+            order = np.argsort([model.eval(x) for x in population.X]).tolist()
+    new = [i for i in order if not population.evaluated[i]]
+    return new[: number - population.evaluations]

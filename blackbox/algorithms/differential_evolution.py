@@ -1,0 +1,152 @@
+"""Differential evolution by scipy: one batch a generation.
+
+Storn, R., Price, K. (1997), Journal of Global Optimization 11, 341-359; constraints as in Lampinen,
+J. (2002), Congress on Evolutionary Computation, 1468-1473.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+from scipy.optimize import (
+    Bounds,
+    NonlinearConstraint,
+    OptimizeResult,
+    differential_evolution,
+    minimize,
+)
+
+from blackbox.algorithms.around_scipy import LocalView, shelter, stream
+from blackbox.blocking import Blocking
+from blackbox.constraints import Row, read_constraint
+from blackbox.types import Array, Ask, Evaluate, Problem, RandomStream, Stop
+
+
+@dataclass(frozen=True)
+class DifferentialEvolution(Blocking):
+    """Differential evolution; options are scipy's, and so are all defaults but one.
+
+    `updating` is ``"deferred"``: a generation is one batch. ``"immediate"``, scipy's default,
+    evaluates one point at a time. Constraints are looked at before a point is evaluated; one that
+    breaks any is not. `polish` ends the search with L-BFGS-B, or with constraints with SLSQP, which
+    unlike scipy's choice, trust-constr, stays inside the bounds; its gradients are the objective's
+    own, or stencils of one batch each. Integer variables are not polished.
+    """
+
+    strategy: Any = "best1bin"
+    maxiter: int = 1000
+    popsize: int = 15
+    tol: float = 0.01
+    mutation: float | tuple[float, float] = (0.5, 1)
+    recombination: float = 0.7
+    disp: bool = False
+    polish: bool = True
+    init: Any = "latinhypercube"
+    atol: float = 0
+    updating: Literal["immediate", "deferred"] = "deferred"
+
+    def __post_init__(self) -> None:
+        if self.updating not in ("immediate", "deferred"):
+            raise ValueError(f"updating is 'immediate' or 'deferred'; got {self.updating!r}")
+        if self.popsize < 1:
+            raise ValueError(f"popsize={self.popsize} is below the minimum of 1")
+
+    def solve(self, problem: Problem, rng: RandomStream, evaluate: Evaluate) -> Stop:
+        """Run scipy's solver on `evaluate`."""
+        return shelter(partial(self._search, problem, rng), evaluate)
+
+    def _search(self, problem: Problem, rng: RandomStream, evaluate: Evaluate) -> Stop:
+        view = _Population(problem, evaluate)
+        deferred = self.updating == "deferred"
+        result = differential_evolution(
+            view.value,
+            list(zip(problem.lower, problem.upper, strict=True)),
+            strategy=self.strategy,
+            maxiter=self.maxiter,
+            popsize=self.popsize,
+            tol=self.tol,
+            mutation=self.mutation,
+            recombination=self.recombination,
+            disp=self.disp,
+            polish=False,
+            init=self.init,
+            atol=self.atol,
+            updating=self.updating,
+            workers=view.values if deferred else 1,
+            constraints=tuple(_readable(read_constraint(c)) for c in problem.constraints),
+            x0=_inside(problem) if len(problem.starts) else None,
+            integrality=problem.integrality,
+            **stream(rng),
+        )
+        nit = {"nit": int(result.nit)}
+        if self.polish:
+            _polish(problem, evaluate, result)
+        # Its best point is the best one told, and feasible.
+        return Stop(str(result.message), bool(result.success), 0 if result.success else 2, nit)
+
+
+class _Population:
+    """The objective as scipy's solver calls it: for a generation, or for one point."""
+
+    def __init__(self, problem: Problem, evaluate: Evaluate) -> None:
+        self._problem, self._evaluate = problem, evaluate
+        self._start = problem.starts[0] if len(problem.starts) else None
+
+    def values(self, fun: Callable[..., Any], points: Iterable[Array]) -> list[float]:
+        """Evaluate a generation, (k, n), as one batch; scipy's ``workers``."""
+        batch = np.array(list(points))
+        if not len(batch):
+            return []
+        batch = np.minimum(np.maximum(batch, self._problem.lower), self._problem.upper)
+        if self._start is not None:
+            # scipy scales the start to the unit box and back, which may round it.
+            first, self._start = self._start, None
+            if np.allclose(batch[0], first, rtol=1e-9, atol=0):
+                batch[0] = first
+        told: list[float] = self._evaluate(Ask(batch)).values.tolist()
+        return told
+
+    def value(self, x: Array) -> float:
+        """Evaluate one point, (n,)."""
+        return self.values(self.value, [x])[0]
+
+
+def _inside(problem: Problem) -> Array:
+    """The start, where scipy's scaling to the unit box would round it out of it a little inside."""
+    start, width = problem.starts[0], problem.upper - problem.lower
+    middle = 0.5 * (problem.lower + problem.upper)
+    scaled = (start - middle) * (1 / width) + 0.5
+    within = middle + (start - middle) * (1 - 1e-14)
+    x0: Array = np.where((scaled < 0) | (scaled > 1), within, start)
+    return x0
+
+
+def _readable(row: Row) -> NonlinearConstraint:
+    """A constraint that takes NaN for broken."""
+    broken = np.where(np.isfinite(row.lower), -np.inf, np.inf)
+
+    def fun(x: Array) -> Array:
+        told = row.fun(x)
+        kept: Array = np.where(np.isnan(told), broken, told)
+        return kept
+
+    return NonlinearConstraint(fun, row.lower, row.upper)
+
+
+def _polish(problem: Problem, evaluate: Evaluate, result: OptimizeResult) -> None:
+    """Search on locally from the solver's best point; integers stay as they are."""
+    free = np.ones(problem.n, bool) if problem.integrality is None else ~problem.integrality
+    x = np.clip(result.x, problem.lower, problem.upper)
+    if not np.isfinite(result.fun) or not free.any():
+        return
+    view = LocalView(problem, evaluate)
+    minimize(
+        view.value,
+        x,
+        method="SLSQP" if problem.constraints else "L-BFGS-B",
+        jac=view.slope,
+        bounds=Bounds(np.where(free, problem.lower, x), np.where(free, problem.upper, x)),
+        constraints=problem.constraints,
+    )

@@ -1,0 +1,1 @@
+"""The rows of `blackbox.ALGORITHMS`, one file a family."""

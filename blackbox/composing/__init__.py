@@ -1,0 +1,1 @@
+"""Algorithms made of others: views of a problem, restarts, constraints, chains."""

@@ -1,0 +1,139 @@
+"""Chains: one method after another, each from the best point so far."""
+
+import math
+from dataclasses import dataclass, replace
+
+from blackbox.composing.parts import Composite, Limit, Part, Pause, Plan
+from blackbox.constraints import FEASIBILITY, measure_violation
+from blackbox.history import History
+from blackbox.types import Algorithm, Ask, Problem, RandomStream, Stop, Told
+
+LAST = 0.3
+"""Share of the budget that is kept for the last method; the others have the rest in equal parts."""
+PATIENCE = 10
+"""Evaluations for each variable, and one more, that the last method may go without a gain."""
+GAIN = 1e-6
+"""What counts as a gain, as a share of all that the run has gained so far."""
+
+
+@dataclass(frozen=True)
+class Chain(Composite):
+    """Runs methods one after another, each from the best feasible point so far.
+
+    Without a budget each runs to its own end, or through its share. With one, each but the last
+    ends when its share is spent, and the last when it is done or stops paying. What is then left
+    goes back to the methods that were cut short: they go on where they stopped, under the same
+    split, and the last begins again where the best point has moved.
+
+    Attributes
+    ----------
+    algorithms
+        What runs, in order.
+    shares
+        What each may spend of the budget that is left when a round begins; they sum to 1.
+    defaults
+        Evaluations of methods that never stop by themselves, where there is no budget; else None.
+    """
+
+    algorithms: tuple[Algorithm, ...]
+    shares: tuple[float, ...]
+    defaults: tuple[int | None, ...]
+
+    @property
+    def constraint_tolerance(self) -> float:
+        """The coarsest of the parts."""
+        return max(float(getattr(a, "constraint_tolerance", FEASIBILITY)) for a in self.algorithms)
+
+    def parts(self, problem: Problem, rng: RandomStream) -> Plan:
+        """Rounds of one part for each method."""
+        seen = History(measure_violation(problem.constraints), self.constraint_tolerance)
+        problem = replace(problem, callback=None)
+        pauses = [Pause() for _ in self.algorithms[:-1]]
+        try:
+            polished = math.inf
+            first, iterations = True, 0
+            while True:
+                spent, left = seen.evaluation_count, math.inf
+                if problem.budget is not None:
+                    left = problem.budget - spent
+                ran = False
+                for i, pause in enumerate(pauses):
+                    if not first and pause.run is None:
+                        continue  # it came to its own end
+                    share = self.shares[i] * left if math.isfinite(left) else self.defaults[i]
+                    until = None if share is None else spent + max(1, int(share))
+                    part = Part(
+                        self.algorithms[i],
+                        _shown(problem, seen, share),
+                        limit=_Share(seen, until),
+                        pause=pause,
+                    )
+                    stop = yield part
+                    iterations += int(stop.extras.get("nit", 0))
+                    spent, ran = seen.evaluation_count, True
+                if seen.best_value != polished:
+                    paused = any(pause.run is not None for pause in pauses)
+                    limit = _Stalled(seen, problem.n) if paused else _Recorded(seen)
+                    shown = _shown(problem, seen, left)
+                    stop = yield Part(self.algorithms[-1], shown, limit=limit)
+                    iterations += int(stop.extras.get("nit", 0))
+                    polished = seen.best_value
+                first = False
+                if problem.budget is None or not any(p.run is not None for p in pauses) or not ran:
+                    return stop._replace(extras=dict(stop.extras) | {"nit": iterations})
+        finally:
+            for pause in pauses:
+                pause.close()
+
+
+def _shown(problem: Problem, seen: History, share: float | None) -> Problem:
+    """The problem from the best point so far, with what it may spend."""
+    starts = problem.starts if seen.best_x is None else seen.best_x[None].copy()
+    budget = None if share is None or math.isinf(share) else max(1, int(share))
+    return replace(problem, starts=starts, budget=budget)
+
+
+class _Recorded(Limit):
+    """Keeps count and the incumbent; ends nothing."""
+
+    def __init__(self, seen: History) -> None:
+        self.seen = seen
+
+    def after(self, ask: Ask, told: Told) -> None:
+        self.seen.record(ask.points, told.values, stencil=ask.stencil)
+
+
+class _Share(_Recorded):
+    """Ends a part when a count of evaluations is reached, or a batch would pass it."""
+
+    def __init__(self, seen: History, until: int | None) -> None:
+        super().__init__(seen)
+        self._began, self._until = seen.evaluation_count, until
+
+    def before(self, ask: Ask) -> Stop | None:
+        count = self.seen.evaluation_count
+        if self._until is None or count == self._began:
+            return None  # a first batch is always evaluated
+        if count + len(ask.points) > self._until:
+            return Stop("its share of the budget is spent", success=False, status=1)
+        return None
+
+
+class _Stalled(_Recorded):
+    """Ends a part that no longer gains."""
+
+    def __init__(self, seen: History, n: int) -> None:
+        super().__init__(seen)
+        self._patience = PATIENCE * (n + 1)
+        self._counted, self._value = seen.evaluation_count, seen.best_value
+        self._first = float(seen.values[0]) if len(seen.values) else math.inf
+
+    def before(self, ask: Ask) -> Stop | None:
+        seen = self.seen
+        if seen.evaluation_count - self._counted < self._patience:
+            return None
+        gained = self._value - seen.best_value
+        if not gained > GAIN * (self._first - seen.best_value):
+            return Stop("it stopped gaining", success=False, status=1)
+        self._counted, self._value = seen.evaluation_count, seen.best_value
+        return None

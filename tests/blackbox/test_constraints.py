@@ -1,0 +1,193 @@
+"""Constraints: every method takes them, and the result is the best feasible point."""
+
+import numpy as np
+import pytest
+from scipy.optimize import LinearConstraint, NonlinearConstraint
+
+from blackbox import ALGORITHMS, Optimizer, minimize
+from blackbox.constraints import Constraints, measure_violation
+
+BOX = [(-5.0, 5.0)] * 2
+
+
+def bowl(x):
+    return float(np.sum((x - 1) ** 2))
+
+
+def valley(x):
+    return float(100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2)
+
+
+LINE = {"type": "ineq", "fun": lambda x: x[0] - 2}
+DISC = NonlinearConstraint(lambda x: x @ x, -np.inf, 1.5)
+EQUAL = LinearConstraint([[1, 1]], 1, 1)
+LOCAL = [name for name, row in ALGORITHMS.items() if row.kind == "local"]
+SEARCH = [name for name, row in ALGORITHMS.items() if row.kind == "global"]
+
+
+# Every method
+
+
+@pytest.mark.parametrize("name", LOCAL)
+@pytest.mark.parametrize(
+    ("constraint", "x", "value"),
+    [
+        (LINE, (2, 1), 1.0),
+        ((LINE, EQUAL), (2, -1), 5.0),
+        (DISC, (0.75**0.5, 0.75**0.5), 2 * (1 - 0.75**0.5) ** 2),
+    ],
+    ids=["ineq", "ineq and eq", "disc"],
+)
+def test_local_methods_end_at_the_constrained_optimum(name, constraint, x, value):
+    options = {"lr": 0.05} if name == "adam" else {}
+    settings = {"constraints": constraint, "bounds": BOX, "seed": 0, "options": options}
+    result = minimize(bowl, [0.0, 0.5], method=name, **settings)
+    assert np.allclose(result.x, x, atol=5e-3)
+    assert abs(result.fun - value) < 1e-2
+    assert result.maxcv < 3e-4
+    assert result.maxcv == measure_violation(given(constraint))(result.x)
+
+
+@pytest.mark.parametrize("name", SEARCH)
+def test_global_methods_end_near_the_constrained_optimum(name):
+    settings = {"bounds": BOX, "seed": 1, "budget": 6000}
+    result = minimize(valley, [-1.0, 0.5], method=name, constraints=DISC, **settings)
+    assert result.maxcv < 1e-5
+    assert result.fun < 0.02  # 0.0094... is the least on this disc
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_no_method_calls_an_infeasible_end_a_success(name):
+    never = {"type": "ineq", "fun": lambda x: -1.0 - x @ x}
+    result = minimize(
+        bowl, [1.0, 2.0], method=name, bounds=BOX, constraints=never, budget=500, seed=0
+    )
+    assert not result.success
+    assert result.maxcv >= 1
+    assert np.isfinite(result.fun)
+
+
+def given(constraint):
+    return constraint if isinstance(constraint, tuple) else (constraint,)
+
+
+@pytest.mark.parametrize("handling", ["lagrangian", "penalty"])
+def test_the_handling_can_be_chosen(handling):
+    options = {"constraint_handling": handling}
+    settings = {"constraints": LINE, "bounds": BOX, "seed": 0, "options": options}
+    for name in ("slsqp", "cma"):
+        result = minimize(bowl, [4.0, 0.0], method=name, budget=4000, **settings)
+        assert np.allclose(result.x, [2, 1], atol=0.02), name
+
+
+def test_who_asks_for_a_native_way_gets_it_or_hears_that_there_is_none():
+    settings = {"constraints": LINE, "options": {"constraint_handling": "native"}}
+    assert minimize(bowl, [3.0, 0.0], method="slsqp", **settings).success
+    with pytest.raises(ValueError, match=r"'cma' has no way of its own.*slsqp"):
+        minimize(bowl, [3.0, 0.0], method="cma", **settings)
+    with pytest.raises(ValueError, match="constraint_handling is"):
+        minimize(bowl, [3.0, 0.0], method="cma", options={"constraint_handling": "hard"})
+
+
+# How constraints are read
+
+
+def test_jacobians_are_those_of_the_residuals():
+    constraints = Constraints(
+        (
+            {"type": "eq", "fun": lambda x: x[0] * x[1]},
+            {"type": "ineq", "fun": lambda x: [x[0], 3 * x[1]], "jac": lambda x: [[1, 0], [0, 3]]},
+            LinearConstraint([[1, 2], [3, 4]], [0, 1], [5, 1]),
+            NonlinearConstraint(lambda x: x**3, [-1, -np.inf], [1, np.inf]),
+        )
+    )
+    x = np.array([0.4, -0.7])
+    at, slopes = constraints.residuals(x), constraints.jacobians(x)
+    for residuals, slope, pick in zip(at, slopes, (0, 1), strict=True):
+        assert slope.shape == (len(residuals), 2)
+        for i in range(2):
+            h = np.zeros(2)
+            h[i] = 1e-6
+            ahead, behind = constraints.residuals(x + h)[pick], constraints.residuals(x - h)[pick]
+            assert np.allclose(slope[:, i], (ahead - behind) / 2e-6, atol=1e-8)
+    assert len(at.equal) == 2
+    assert len(at.positive) == 6
+
+
+@pytest.mark.parametrize(
+    ("constraint", "error", "match"),
+    [
+        (3, TypeError, r"constraints\[0\]"),
+        ({"fun": bowl}, KeyError, "no type"),
+        ({"type": "ineq"}, KeyError, "no fun"),
+        ({"type": "le", "fun": bowl}, ValueError, "'eq' or 'ineq'"),
+    ],
+)
+@pytest.mark.parametrize("method", ["slsqp", "cma"])
+def test_what_is_no_constraint_is_refused_before_anything_is_evaluated(
+    method, constraint, error, match
+):
+    seen = []
+    with pytest.raises(error, match=match):
+        minimize(seen.append, [0.0, 0.0], method=method, constraints=[constraint])
+    assert not seen
+
+
+# The incumbent
+
+
+@pytest.mark.parametrize(
+    "constraint",
+    [
+        {"type": "ineq", "fun": lambda x: x[0] - 2},
+        [{"type": "ineq", "fun": lambda x, a: x[0] - a, "args": (2,)}],
+        LinearConstraint([1, 0], 2, np.inf),
+        LinearConstraint([[1, 0]], 2, 9),
+        NonlinearConstraint(lambda x: x[0] ** 2, 4, np.inf),
+        NonlinearConstraint(lambda x: [x[0]], [2], [np.inf]),
+    ],
+)
+@pytest.mark.parametrize("budget", [None, 6])
+def test_an_infeasible_point_is_never_preferred(constraint, budget):
+    # The start is the unconstrained optimum: better than any feasible point.
+    result = minimize(bowl, [1.0, 1.0], method="slsqp", constraints=constraint, budget=budget)
+    if budget is None:
+        assert result.success
+        assert np.allclose(result.x, [2, 1], atol=1e-5)
+    assert result.fun == bowl(result.x)
+    assert np.isfinite(result.history.best_violation)
+
+
+def test_a_feasible_incumbent_is_kept_when_the_budget_ends():
+    # Feasible at first, better but infeasible later.
+    result = minimize(
+        lambda x: float(-x[0]),
+        [0.0, 0.0],
+        method="slsqp",
+        constraints={"type": "ineq", "fun": lambda x: 1 - x @ x},
+        budget=9,
+    )
+    assert result.x @ result.x <= 1 + 1e-9
+
+
+def test_constraints_work_in_ask_and_tell(finish):
+    constraint = {"type": "ineq", "fun": lambda x: x[0] - 2}
+    with Optimizer("slsqp", [0.0, 0.0], constraints=constraint) as run:
+        finish(run, bowl)
+    assert np.allclose(run.best_x, [2, 1], atol=1e-5)
+
+
+def test_an_error_in_a_constraint_reaches_the_caller_of_tell(finish, no_thread_left):
+    calls = []
+
+    def constraint(x):
+        calls.append(x)
+        if len(calls) > 6:
+            raise ZeroDivisionError
+        return x[0] - 2
+
+    run = Optimizer("slsqp", [0.0, 0.0], constraints={"type": "ineq", "fun": constraint})
+    with pytest.raises(ZeroDivisionError):
+        finish(run, bowl)
+    assert run.stopped
+    assert run.reason
