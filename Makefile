@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: reproduce test test-slow speed speed-harness speed-population agreement comparisons check setup clean
+.PHONY: reproduce test test-slow speed speed-harness speed-population agreement comparisons docs check setup clean
 
 reproduce: $(READY)
 	$(BIN)/experiments reproduce
@@ -46,6 +46,10 @@ comparisons: $(READY)
 	  --seeds 10 --budget 50000 --gradients --by passes --out $(RESULTS)/quantized
 	$(COMPARE) finetune --methods start,cma:CMA_diagonal=True:sigma0=0.1:popsize=50,$(SWARM),random \
 	  --seeds 10 --budget 20000 --out $(RESULTS)/finetune
+
+# The documentation, into site/: open site/index.html.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -71,6 +71,7 @@ class Case:
             row.installed
             and 8 * row.matrices * self.n**2 <= room
             and (row.changing or not self.changing)
+            and (row.noise != "exact" or not self.noisy)
             and (row.bounds != "required" or self.bounds == "all")
             and (row.integers != "refused" or not self.integers)
         )

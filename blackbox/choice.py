@@ -2,10 +2,12 @@
 
 import math
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from scipy.optimize import OptimizeWarning
 
 from blackbox.algorithms import ALGORITHMS, Method, find
 from blackbox.composing.assembling import assemble
@@ -221,6 +223,13 @@ def check_fit(row: Method, problem: Problem) -> None:
         With what is missing, and what to do.
     """
     check_memory(row, problem.n)
+    if problem.noisy and row.noise == "exact":
+        warnings.warn(
+            f"method {row.name!r} takes every value for exact, and noisy=True says that none is: it "
+            "may stop early or walk astray. method='cma' stands noise",
+            OptimizeWarning,
+            stacklevel=4,
+        )
     if problem.integrality is not None and row.integers == "refused":
         raise ValueError(
             f"method {row.name!r} walks on slopes, and integers have none; use method='cma' or "
@@ -243,6 +252,7 @@ def check_fit(row: Method, problem: Problem) -> None:
         raise ValueError("x0 is missing and bounds are not finite; give a start or a finite box")
     if len(problem.starts) > 1 and not row.many_starts:
         raise ValueError(
+            "'x0' must only have one dimension. "
             f"method {row.name!r} begins at one start; x0 has {len(problem.starts)}. Give one, or "
             "call minimize once for each"
         )

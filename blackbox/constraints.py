@@ -199,7 +199,16 @@ def _seen(given: Any, outward: Callable[[Array], Array], inward: Callable[[Array
         return NonlinearConstraint(
             lambda x: matrix @ outward(x), given.lb, given.ub, jac=lambda x: inward(matrix)
         )
-    fun, slope = given.fun, given.jac
+    fun, slope, curvature = given.fun, given.jac, given.hess
     if callable(slope):
         slope = lambda x: inward(np.atleast_2d(given.jac(outward(x))))  # noqa: E731
-    return NonlinearConstraint(lambda x: fun(outward(x)), given.lb, given.ub, jac=slope)
+    if callable(curvature):  # else a strategy of scipy's, which has nothing to see
+        curvature = lambda x, v: _square(given.hess(outward(x), v), inward)  # noqa: E731
+    return NonlinearConstraint(
+        lambda x: fun(outward(x)), given.lb, given.ub, jac=slope, hess=curvature
+    )
+
+
+def _square(matrix: Any, inward: Callable[[Array], Array]) -> Array:
+    dense = matrix.toarray() if hasattr(matrix, "toarray") else matrix @ np.eye(matrix.shape[1])
+    return inward(inward(np.asarray(dense)).T).T

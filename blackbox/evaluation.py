@@ -63,7 +63,7 @@ class Evaluator:
         left = self._budget.left(self._history)
         if len(points) > left:
             points, cut = points[: int(left)], True
-        if not all_finite(points):
+        if not all_finite(points.view(np.float64)):  # complex ones are pairs then
             raise Halt(ASTRAY)
         if ask.stencil and ask.gradients and self._objective.gradients == "separate":
             # A finite difference of gradients wants no values.
@@ -92,14 +92,14 @@ class Evaluator:
                 gradients = objective.values_and_gradients(points, values)
             else:
                 objective.values(points, values)
-            if not all_finite(values):
+            if not all_finite(values.view(np.float64)):
                 values = settle(values)
         except BaseException:
             done = objective.done
             kept = settle(values[:done], strict=False)
-            self._record(points[:done], kept, stencil=ask.stencil)
+            self._record(points[:done], kept.real, stencil=ask.stencil)
             raise
-        self._record(points, values, gradients=k if joint else 0, stencil=ask.stencil)
+        self._record(points, values.real, gradients=k if joint else 0, stencil=ask.stencil)
         if objective.gradients == "separate":
             if ask.gradients:
                 gradients = self._separate(points)
@@ -145,10 +145,14 @@ def as_intermediate(callback: Callback) -> Callable[[OptimizeResult], object]:
     """Wrap either of scipy's callback signatures as one of the intermediate result."""
     if not callable(callback):
         raise TypeError(f"callback must be callable; got {callback!r}")
-    try:
-        names = set(inspect.signature(callback).parameters)
-    except (TypeError, ValueError):
-        names = set()
-    if names == {"intermediate_result"}:
+    if wants_result(callback):
         return lambda report: callback(intermediate_result=report)
     return lambda report: callback(np.copy(report.x))
+
+
+def wants_result(callback: Callback) -> bool:
+    """Whether a callback is scipy's ``callback(intermediate_result)``."""
+    try:
+        return set(inspect.signature(callback).parameters) == {"intermediate_result"}
+    except (TypeError, ValueError):
+        return False

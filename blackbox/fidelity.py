@@ -26,6 +26,7 @@ import numpy as np
 from blackbox.budget import Budget, Halt
 from blackbox.evaluation import ASTRAY, Evaluator, settle
 from blackbox.history import History, all_finite
+from blackbox.noise import Averaging
 from blackbox.objective import Objective
 from blackbox.types import Array, Ask, Callback, RandomStream, Stop, Told
 
@@ -41,12 +42,16 @@ def make_evaluator(
     rng: RandomStream,
     callback: Callback | None = None,
     watch: Callable[[History], None] | None = None,
+    noisy: bool = False,
 ) -> Evaluator:
     """Return the evaluator that the objective needs; arguments as those of `Evaluator`.
 
-    Where the objective changes, its own random stream is derived from `rng`, the run's.
+    Where the objective changes, its own random stream is derived from `rng`, the run's. What is
+    `noisy` is averaged, unless it changes by announcement, which has its own way.
     """
     if not objective.changing:
+        if noisy:
+            return Averaging(objective, history, budget, callback, watch)
         return Evaluator(objective, history, budget, callback, watch)
     kind = Announcing if objective.full is None else Electing
     return kind(objective, history, budget, _derive(rng), callback, watch)

@@ -47,6 +47,8 @@ class History:
         Points evaluated (all of them), gradients, stencil points, failures.
     full_count
         Winners of minibatches that were evaluated once more, at full fidelity.
+    repeat_count
+        Evaluations that repeated one, because of noise.
     batch_count
         Batches of points, stencils and evaluations at full fidelity aside.
     failures_in_a_row
@@ -66,6 +68,7 @@ class History:
         self.provisional_value = math.inf
         self.evaluation_count = 0
         self.full_count = 0
+        self.repeat_count = 0
         self.gradient_count = 0
         self.stencil_count = 0
         self.failure_count = 0
@@ -138,6 +141,30 @@ class History:
         self.record(points, values)
         self.batch_count = batches
         self.full_count += len(values)
+
+    def record_repeat(self, value: float) -> None:
+        """Count one more evaluation of a point that was evaluated before; inf is a failure."""
+        self.repeat_count += 1
+        self.evaluation_count += 1
+        self.failure_count += not math.isfinite(value)
+
+    def set_incumbent(self, x: Array, value: float, violation: float = 0.0) -> None:
+        """Put an estimate, made of repeated evaluations, in the incumbent's place.
+
+        Its value may rise: the mean of a lucky point does.
+        """
+        if value != self.best_value or self.best_x is None or not np.array_equal(x, self.best_x):
+            self.best_violation = violation
+            self._improve(x, value, 0)
+
+    def violation(self, x: Array) -> float:
+        """By how much a point, (n,), breaks the constraints; 0 where there are none."""
+        return 0.0 if self._violation is None else self._violation(x)
+
+    @property
+    def constrained(self) -> bool:
+        """Whether there are constraints."""
+        return self._violation is not None
 
     def _record_provisional(self, points: Array, values: Array) -> None:
         leader = int(values.argmin())

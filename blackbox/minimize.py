@@ -2,15 +2,19 @@
 
 import contextlib
 import math
+import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from scipy.optimize import OptimizeResult
 
+from blackbox.algorithms import find
+from blackbox.algorithms.custom import Custom
 from blackbox.blocking import Blocking, drive
 from blackbox.budget import Budget, Halt
-from blackbox.choice import choose_method
+from blackbox.choice import Chosen, choose_method
 from blackbox.constraints import FEASIBILITY, measure_violation
 from blackbox.evaluation import Evaluator
 from blackbox.fidelity import make_evaluator
@@ -51,7 +55,7 @@ def minimize(
     fun: Callable[..., Any],
     x0: Any = None,
     args: Any = (),
-    method: str | Sequence[str] | None = "auto",
+    method: str | Sequence[str] | Callable[..., Any] | None = "auto",
     jac: Jac = None,
     hess: Any = None,
     hessp: Any = None,
@@ -165,6 +169,7 @@ def minimize(
     """
     args = args if isinstance(args, tuple) else (args,)
     limits = Budget(budget, max_seconds, target)
+    options, workers = _take_workers(options, workers)
     with open_workers(workers) as map_points:
         objective = Objective(
             fun, args, jac, batched=batched, map_points=map_points, on_error=on_error
@@ -173,8 +178,8 @@ def minimize(
             method = "slsqp" if constraints else "bfgs" if bounds is None else "l-bfgs-b"
         problem = make_problem(
             x0,
-            bounds,
-            constraints,
+            None if callable(method) else bounds,
+            () if callable(method) else constraints,
             fun=fun,
             gradients=objective.gradients,
             scheme=objective.scheme,
@@ -182,11 +187,17 @@ def minimize(
             changing=objective.changing,
             noisy=noisy,
             integrality=integrality,
-            hess=hess,
-            hessp=hessp,
+            hess=_bind(hess, args),
+            hessp=_bind(hessp, args),
             callback=callback,
         )
-        chosen = choose_method(method, problem, options, tol)
+        if callable(method):
+            own = Custom(method, bounds, constraints, options, tol)
+            name = getattr(method, "__name__", type(method).__name__)
+            chosen = Chosen(name, "named by the caller", own, "solver", None)
+        else:
+            chosen = choose_method(method, problem, options, tol)
+            _warn_of_unused(chosen.name, method, jac, hess, hessp)
         if limits.evaluations is None and chosen.default_budget is not None:
             limits = Budget(chosen.default_budget, max_seconds, target)
         rng, kept_seed = make_random(seed)
@@ -199,6 +210,7 @@ def minimize(
             rng,
             callback if chosen.callback == "batch" else None,
             line,
+            noisy,
         )
         fields = {"method": chosen.name, "method_reason": chosen.reason, "seed": kept_seed}
         try:
@@ -213,6 +225,39 @@ def minimize(
             if line is not None:
                 line.close()
     return _result(stop, problem, history, fields)
+
+
+def _take_workers(
+    options: Mapping[str, Any] | None, workers: Workers
+) -> tuple[Mapping[str, Any] | None, Workers]:
+    """scipy's own place for workers is among the options; -1 means all cores there."""
+    if options is None or "workers" not in options:
+        return options, workers
+    given = options["workers"]
+    if isinstance(given, int) and given == -1:
+        given = os.cpu_count() or 1
+    rest = {name: value for name, value in options.items() if name != "workers"}
+    return rest, given if workers is None else workers
+
+
+def _bind(function: Any, args: tuple[Any, ...]) -> Any:
+    """The user's Hessian, or its product with a vector, with the further arguments put in."""
+    if not callable(function) or not args:
+        return function
+    return lambda *point: function(*point, *args)
+
+
+def _warn_of_unused(name: str, method: Any, jac: Any, hess: Any, hessp: Any) -> None:
+    """scipy's warnings for derivatives that the method has no use for."""
+    rows, shown = [find(each) for each in name.split("+")], name if method == "auto" else method
+    unused = []
+    if jac is not None and bool(jac) and all(r.lenient and r.gradients == "none" for r in rows):
+        unused.append("gradient information (jac)")
+    if not any(row.hessian for row in rows):
+        unused += ["Hessian information (hess)"] if hess is not None else []
+        unused += ["Hessian-vector product information (hessp)"] if hessp is not None else []
+    for what in unused:
+        warnings.warn(f"Method {shown} does not use {what}.", RuntimeWarning, stacklevel=3)
 
 
 def _search(algorithm: Algorithm, problem: Problem, rng: RandomStream, evaluate: Evaluator) -> Stop:
@@ -274,7 +319,10 @@ def _beats(history: History, problem: Problem, x: Any, value: float) -> bool:
     violation = measure_violation(problem.constraints)
     if violation is None:
         return True
-    return history.best_violation <= max(violation(np.asarray(x, dtype=float)), FEASIBILITY)
+    # What breaking a constraint by a rounding error buys is no gain.
+    large = value - history.best_value > 1e-6 * max(1.0, abs(value))
+    own = violation(np.asarray(x, dtype=float))
+    return history.best_violation <= max(own, FEASIBILITY if large else 0.0)
 
 
 def _attach(error: BaseException, result: Result) -> None:

@@ -270,8 +270,8 @@ def _scalar(value: Any) -> float:
         )
     if array.size != 1:
         raise ValueError(
-            f"the objective returned an array of shape {array.shape} for one point; it must return "
-            "one number. If it scores whole batches (k, n) -> (k,), pass batched=True"
+            "The user-provided objective function must return a scalar value. For one point it "
+            f"returned an array of shape {array.shape}. If it scores whole batches (k, n) -> (k,), pass batched=True"
         )
     if array.dtype.kind not in "fiub":
         raise TypeError(

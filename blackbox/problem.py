@@ -57,7 +57,9 @@ def make_problem(
         raise ValueError(
             f"x0 (or bounds) has {len(lower)} coordinates, but the objective takes {expected}"
         )
-    if isinstance(constraints, dict) or not isinstance(constraints, Sequence):
+    if constraints is None:
+        constraints = ()
+    elif isinstance(constraints, dict) or not isinstance(constraints, Sequence):
         constraints = (constraints,)
     integers = check_integrality(integrality, len(lower))
     if integers is not None:
@@ -155,7 +157,10 @@ def check_bounds(bounds: Any, n: int | None) -> tuple[Array, Array]:
         lower, upper = _pairs(bounds, n)
     for name, side in (("lower", lower), ("upper", upper)):
         if n is not None and len(side) != n:
-            raise ValueError(f"bounds has {len(side)} {name} bounds, but x0 has {n} coordinates")
+            raise ValueError(
+                "The number of bounds is not compatible with the length of `x0`. "
+                f"bounds has {len(side)} {name} bounds, but x0 has {n} coordinates"
+            )
         if np.isnan(side).any():
             where = np.flatnonzero(np.isnan(side))[:5].tolist()
             raise ValueError(
@@ -165,6 +170,7 @@ def check_bounds(bounds: Any, n: int | None) -> tuple[Array, Array]:
     if (lower > upper).any():
         i = int(np.flatnonzero(lower > upper)[0])
         raise ValueError(
+            "An upper bound is less than the corresponding lower bound. "
             f"bounds are crossed at coordinate {i}: {lower[i]:g} > {upper[i]:g}; give (min, max)"
         )
     if np.isposinf(lower).any() or np.isneginf(upper).any():

@@ -30,7 +30,7 @@ RULES = (
         "Storn and Price (1997); Lampinen (2002)",
     ),
     Rule(
-        When("constraints many_optima", no="noisy expensive", bounds="all"),
+        When("constraints many_optima", no="expensive", bounds="all"),
         "differential_evolution",
         "searches the whole box and keeps constraints by rules of its own",
         "Storn and Price (1997); Lampinen (2002)",
@@ -42,19 +42,19 @@ RULES = (
         "Hamano, Saito, Nomura and Shirakawa (2022)",
     ),
     Rule(
-        When("constraints smooth expensive", no="gradients noisy", to=100),
+        When("constraints smooth expensive", no="gradients", to=100),
         "cobyqa",
         "models objective and constraints from few evaluations, without slopes",
         "Ragonneau (2022)",
     ),
     Rule(
-        When("constraints smooth", no="noisy", to=500),
+        When("constraints smooth", to=500),
         "slsqp",
         "takes constraints by its nature: each step is a quadratic program within them",
         "Kraft (1988)",
     ),
     Rule(
-        When("constraints smooth gradients", no="noisy", above=500),
+        When("constraints smooth gradients", above=500),
         "trust-constr",
         "takes constraints natively, and its trust region copes with a large n",
         "Byrd, Hribar and Nocedal (1999)",

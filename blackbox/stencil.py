@@ -252,9 +252,7 @@ def _along(problem: Problem, centre: Array, value: float, star: Array) -> Asking
     return np.where(np.isfinite(told), told, np.where(np.isfinite(drawn), drawn, value))
 
 
-def hessian(
-    problem: Problem, point: Array, value: float, slope: Array | None = None
-) -> Asking:
+def hessian(problem: Problem, point: Array, value: float, slope: Array | None = None) -> Asking:
     """Approximate the Hessian at a point from one batch: of gradients, or of values.
 
     Parameters
@@ -282,7 +280,9 @@ def hessian(
     else:
         h = eps**0.25 * scale
         row, column = np.triu_indices(n, 1)
-        star = np.concatenate([point + np.diag(h), point - np.diag(h), np.tile(point, (len(row), 1))])
+        star = np.concatenate(
+            [point + np.diag(h), point - np.diag(h), np.tile(point, (len(row), 1))]
+        )
         pairs = np.arange(2 * n, len(star))
         star[pairs, row] += h[row]
         star[pairs, column] += h[column]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from meanings import MEANINGS
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -64,7 +65,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for path in (ROOT / "CHANGELOG.md", *sorted(results)):
         name = path.relative_to(ROOT).as_posix()
         files.append(File.generated(config, name, abs_src_path=str(path)))
-    return Files([f for f in files if f.src_uri != "hooks.py" and "__pycache__" not in f.src_uri])
+    return Files([f for f in files if not f.src_uri.endswith((".py", ".pyc"))])
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
@@ -81,10 +82,14 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     return markdown
 
 
+def summary(name: str) -> str:
+    """One sentence."""
+    return f"**{ALGORITHMS[name].summary}.**"
+
+
 def facts(name: str) -> str:
     """What the table knows of a method."""
-    row = ALGORITHMS[name]
-    return f"{row.summary}.\n\n" + _table(("", ""), _facts(row))
+    return _table(("", ""), _facts(ALGORITHMS[name]))
 
 
 def _facts(row: Method) -> Iterable[tuple[str, str]]:
@@ -126,9 +131,12 @@ def options(name: str) -> str:
     row = ALGORITHMS[name]
     if not row.options():
         return "None of its own."
-    meanings = described(row.load())
+    said = {
+        option: MEANINGS.get(f"{name}.{option}", MEANINGS.get(option)) for option in row.options()
+    }
+    meanings = {option: text for option, text in said.items() if text} | described(row.load())
     lines = [
-        (f"`{option}`", f"`{shown(default)}`", meanings.get(option, f"as in {row.library}"))
+        (f"`{option}`", f"`{shown(default)}`", meanings.get(option, f"as in `{row.library}`"))
         for option, default in row.options().items()
     ]
     return _table(("option", "default", "meaning"), lines)
@@ -168,8 +176,7 @@ def overview(name: str) -> str:
         rows = [row for row in ALGORITHMS.values() if row.kind == kind]
         lines = [
             (
-                f"[`{row.name}`]({row.name}.md)",
-                row.summary,
+                f"[`{row.name}`]({row.name}.md)<br>{row.summary}",
                 "yes" if row.gradients == "optional" else "",
                 "needed" if row.bounds == "required" else "",
                 row.constraints,
@@ -181,7 +188,6 @@ def overview(name: str) -> str:
         ]
         header = (
             "method",
-            "",
             "gradients",
             "bounds",
             "constraints",
@@ -204,6 +210,7 @@ def rules(name: str) -> str:
 
 
 MARKERS: dict[str, Callable[[str], str]] = {
+    "summary": summary,
     "facts": facts,
     "options": options,
     "common": common,

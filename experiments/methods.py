@@ -1,6 +1,7 @@
 """Methods as they are written in a plan: a name, and options after colons.
 
 ``cma:CMA_diagonal=True:popsize=32``. Values are Python literals, or bare words, which are texts.
+A chain joins methods by plus signs: ``cma:popsize=32+l-bfgs-b``.
 """
 
 import ast
@@ -15,6 +16,8 @@ START = "start"
 def parse_method(text: str) -> tuple[str, dict[str, Any]]:
     """Return the name and the options that a text names; whether they exist is not asked.
 
+    The options of a chain are a mapping from each name to its options.
+
     Raises
     ------
     ValueError
@@ -24,7 +27,23 @@ def parse_method(text: str) -> tuple[str, dict[str, Any]]:
     --------
     >>> parse_method("pso:swarmsize=40:updating=immediate")
     ('pso', {'swarmsize': 40, 'updating': 'immediate'})
+    >>> parse_method("cma:popsize=32+l-bfgs-b")
+    ('cma+l-bfgs-b', {'cma': {'popsize': 32}})
     """
+    links = _links(text)
+    if len(links) == 1:
+        return _parse_one(text)
+    parsed = [_parse_one(link) for link in links]
+    named = {name: options for name, options in parsed if options}
+    return "+".join(name for name, _ in parsed), named
+
+
+def _links(text: str) -> list[str]:
+    """Split a chain; other plus signs belong to numbers."""
+    return [link.strip() for link in re.split(r"\+(?!\s*[0-9.])", text)]
+
+
+def _parse_one(text: str) -> tuple[str, dict[str, Any]]:
     name, *parts = _split(text)
     if "=" in name or ":" in name:
         raise ValueError(
@@ -66,7 +85,15 @@ def check_method(text: str) -> str:
     from scipy.optimize import OptimizeWarning
 
     from blackbox.algorithms import find
+    from blackbox.composing.assembling import split_options
 
+    links = _links(text)
+    if len(links) > 1:
+        checked = [check_method(link) for link in links]
+        for whole in ("auto", START):
+            if whole in checked:
+                raise ValueError(f"{text!r}: {whole!r} is no part of a chain; name a method")
+        return "+".join(checked)
     name, options = parse_method(text)
     if name in ("auto", START):
         if options:
@@ -77,7 +104,7 @@ def check_method(text: str) -> str:
         try:
             with warnings.catch_warnings():  # some methods only warn of unknown options
                 warnings.simplefilter("error", OptimizeWarning)
-                row.make(options)
+                row.make(split_options(row, options)[1])
         except (TypeError, OptimizeWarning) as error:
             raise ValueError(f"{text}: {error}") from error
     return ":".join([row.name, *_split(text)[1:]])
@@ -86,4 +113,10 @@ def check_method(text: str) -> str:
 def label(text: str) -> tuple[str, str]:
     """Return a method for people: its name, and its options."""
     name, options = parse_method(text)
-    return name, ", ".join(f"{option}={value}" for option, value in options.items())
+    return name, "; ".join(
+        f"{option} {_listed(value)}" for option, value in options.items()
+    ) if "+" in name else _listed(options)
+
+
+def _listed(options: dict[str, Any]) -> str:
+    return ", ".join(f"{option}={value}" for option, value in options.items())

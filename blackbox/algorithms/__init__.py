@@ -8,11 +8,11 @@ imports torch or cma for it.
 from typing import Any
 
 from blackbox.algorithms.method import Method, Proof, nearest
-from blackbox.algorithms.table import baselines, evolution, gradient, local, search, swarms
+from blackbox.algorithms.table import baselines, evolution, gradient, local, nlopt, search, swarms
 
 __all__ = ["ALGORITHMS", "Method", "Proof", "find"]
 
-_FAMILIES = (local, search, evolution, swarms, gradient, baselines)
+_FAMILIES = (local, nlopt, search, evolution, swarms, gradient, baselines)
 
 ALGORITHMS: dict[str, Method] = {
     row.name: row

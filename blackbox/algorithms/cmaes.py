@@ -3,6 +3,7 @@
 Hansen, N. (2016), The CMA evolution strategy: a tutorial, arXiv:1604.00772.
 """
 
+import warnings
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -14,6 +15,8 @@ from blackbox.types import Problem, RandomStream, Run
 
 _OURS = {"restarts", "incpopsize"}
 """Fields of kinds of CMA-ES that are no options of ``cma.CMAOptions``."""
+
+_TINY = 1e-12
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,19 @@ class VkdCMA(CMA):
 
     def given(self) -> dict[str, Any]:
         """Return the options that are set, and the sampler's."""
+        own = {"AdaptSigma": False, "CMA_active": False, "CMA_sampler": _vkd_sampler()}
+        return super().given() | own
+
+
+def _vkd_sampler() -> type:
+    """Return the library's sampler, made to stand a single parent."""
+    with warnings.catch_warnings():  # the library adds a filter of its own
         from cma.restricted_gaussian_sampler import GaussVkDSampler
 
-        own: dict[str, Any] = GaussVkDSampler.extend_cma_options()
-        return super().given() | own
+    class Sampler(GaussVkDSampler):
+        def parameters(self, mueff: float | None = None, **_: Any) -> dict[str, float]:
+            found = super().parameters(mueff)
+            # Weights are scaled by this and back: of 0 nothing comes back.
+            return {**found, "cmu": max(found["cmu"], _TINY)}
+
+    return Sampler

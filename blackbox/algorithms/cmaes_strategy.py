@@ -32,6 +32,8 @@ class Descent(NamedTuple):
         The library's termination criteria that were met.
     generations, evaluations
         What it took; evaluations as the library counts them.
+    hopeless
+        Whether nothing but failures came back.
     x, fun
         Of a noisy objective: the last mean, and the average of several values there.
     spent
@@ -41,6 +43,7 @@ class Descent(NamedTuple):
     reasons: Mapping[str, Any]
     generations: int
     evaluations: int
+    hopeless: bool = False
     x: Array | None = None
     fun: float = np.inf
     spent: bool = False
@@ -59,6 +62,13 @@ class Strategy:
         Shape (n,): where to begin instead of the problem's own start.
     shrink
         Factor of the first step size.
+
+    Attributes
+    ----------
+    es
+        The library's ``CMAEvolutionStrategy``.
+    hopeless
+        Whether nothing but failures came back so far.
     """
 
     def __init__(
@@ -73,6 +83,7 @@ class Strategy:
             import cma
 
         self._n, self._worst = problem.n, 0.0
+        self.hopeless = True
         self._lower, self._upper = integer_box(problem)
         self._bounded = _has_bounds(problem)
         self._integers = problem.integrality if _has_integers(problem) else None
@@ -110,8 +121,10 @@ class Strategy:
         Ranks are all that matters; but inf - inf would poison the stopping rules.
         """
         if all_finite(values):
+            self.hopeless = False
             return values
         finite = np.isfinite(values)
+        self.hopeless &= not finite.any()
         worst = max(self._worst, float(np.max(values, where=finite, initial=-np.inf)))
         self._worst = worst
         return np.where(finite, values, min(worst + abs(worst) + 1, _HUGE))
@@ -127,7 +140,8 @@ class Strategy:
     def mean(self) -> Array:
         """Where the distribution is centred, (n,), as a point that may be asked."""
         es = self.es
-        return self.fit([es.gp.pheno(es.mean, into_bounds=es.boundary_handler.repair)])[0]
+        centre = es.gp.pheno(es.mean, into_bounds=es.boundary_handler.repair)
+        return self.fit([centre]).ravel()
 
     @property
     def solutions(self) -> list[Array]:
@@ -144,7 +158,7 @@ def descend(
         return (yield from _descend_in_noise(strategy, uncertainty))
     while not (reasons := es.stop()):
         strategy.tell((yield Ask(strategy.ask())).values)
-    return Descent(dict(reasons), es.countiter, es.countevals)
+    return Descent(dict(reasons), es.countiter, es.countevals, strategy.hopeless)
 
 
 def _descend_in_noise(
@@ -158,7 +172,8 @@ def _descend_in_noise(
         es.sigma *= uncertainty.widening
     x, spent = strategy.mean, not reasons
     value = yield from uncertainty.evaluate_end(x, spent)
-    return Descent(dict(reasons), es.countiter, uncertainty.spent - before, x, value, spent)
+    evaluations = uncertainty.spent - before
+    return Descent(dict(reasons), es.countiter, evaluations, strategy.hopeless, x, value, spent)
 
 
 def conclude(descents: list[Descent], budget: int | None) -> Stop:

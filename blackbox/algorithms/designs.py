@@ -82,7 +82,9 @@ class Sobol(Design):
     def _points(self, n: int, rng: RandomStream) -> Iterator[Array]:
         from scipy.stats import qmc
 
-        sequence = qmc.Sobol(n, rng=np.random.default_rng(rng), bits=64)
+        # scipy would spawn from the stream, which not every stream can do.
+        own = np.random.default_rng(int.from_bytes(rng.bytes(16), "little"))
+        sequence = qmc.Sobol(n, rng=own, bits=64)
         # A first draw of any other size than a power of two makes scipy warn.
         first = sequence.random(1)
         yield np.concatenate([first, sequence.random(self.popsize - 1)])
@@ -161,6 +163,7 @@ class Grid(Design):
 
 def _sides(budget: int, n: int) -> int:
     """Points an axis of the largest grid within the budget; at least 2."""
-    sides = max(2, round(budget ** (1 / n)))
+    root: float = budget ** (1 / n)
+    sides = max(2, round(root))
     too_many = sides > 2 and math.log(sides) * n > math.log(budget) + 1e-9
     return sides - 1 if too_many else sides

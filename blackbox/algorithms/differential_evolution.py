@@ -29,10 +29,10 @@ class DifferentialEvolution(Blocking):
     """Differential evolution; options are scipy's, and so are all defaults but one.
 
     `updating` is ``"deferred"``: a generation is one batch. ``"immediate"``, scipy's default,
-    evaluates one point at a time. Constraints are looked at before a point is evaluated; one that
-    breaks any is not. `polish` ends the search with L-BFGS-B, or with constraints with SLSQP, which
-    unlike scipy's choice, trust-constr, stays inside the bounds; its gradients are the objective's
-    own, or stencils of one batch each. Integer variables are not polished.
+    evaluates one point at a time. A point that breaks constraints is not evaluated, but for the end
+    of a search that found no other. `polish` ends the search with L-BFGS-B, or with constraints
+    with SLSQP, which unlike scipy's choice, trust-constr, stays inside the bounds; its gradients
+    are the objective's own, or stencils of one batch each. Integer variables are not polished.
     """
 
     strategy: Any = "best1bin"
@@ -81,7 +81,10 @@ class DifferentialEvolution(Blocking):
             **stream(rng),
         )
         nit = {"nit": int(result.nit)}
-        if self.polish:
+        if problem.constraints and not np.isfinite(result.fun):
+            # Nothing feasible was found: evaluate what breaks the constraints least.
+            view.value(result.x)
+        elif self.polish:
             _polish(problem, evaluate, result)
         # Its best point is the best one told, and feasible.
         return Stop(str(result.message), bool(result.success), 0 if result.success else 2, nit)
@@ -149,4 +152,5 @@ def _polish(problem: Problem, evaluate: Evaluate, result: OptimizeResult) -> Non
         jac=view.slope,
         bounds=Bounds(np.where(free, problem.lower, x), np.where(free, problem.upper, x)),
         constraints=problem.constraints,
+        options={"ftol": 1e-10} if problem.constraints else {},  # so near it keeps them, too
     )

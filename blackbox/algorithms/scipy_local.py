@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from scipy.optimize import Bounds
+from scipy.optimize import Bounds, OptimizeResult
 
 # Kept from the time of import: code that puts another `minimize` into scipy must not end here.
 from scipy.optimize import minimize as scipy_minimize
@@ -14,7 +14,8 @@ from scipy.optimize import minimize as scipy_minimize
 from blackbox.algorithms.around_scipy import shelter
 from blackbox.algorithms.projected import moved_by, project
 from blackbox.blocking import Blocking, Pointwise
-from blackbox.types import Array, Evaluate, Problem, RandomStream, Stop
+from blackbox.evaluation import wants_result
+from blackbox.types import Array, Callback, Evaluate, Problem, RandomStream, Stop
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class ScipyLocal(Blocking):
     """Whether it keeps bounds itself; else see `blackbox.algorithms.projected`."""
     constrained: ClassVar[bool] = False
     """Whether it keeps constraints itself."""
+    reports: ClassVar[bool] = True
+    """Whether it calls ``callback(intermediate_result)``, not ``callback(x)`` alone."""
     needs_finite: ClassVar[bool] = False
     """Whether its line search cannot come back from an infinite value."""
 
@@ -58,15 +61,26 @@ class ScipyLocal(Blocking):
             jac=self._jac(seen, objective),
             bounds=bounds if self.bounded else None,
             constraints=problem.constraints if self.constrained else (),
-            callback=problem.callback,
+            callback=self._callback(problem.callback, objective),
             options=options,
             **self._hess(seen, objective),
         )
-        extras = {_RENAMED.get(k, k): v for k, v in result.items() if k not in _OURS}
         if projected:
-            extras["fun"] -= moved_by(problem, result.x)
-            extras["x"] = np.clip(result.x, problem.lower, problem.upper)
-        return Stop(str(result.message), bool(result.success), int(result.status), extras)
+            result.fun -= moved_by(problem, result.x)
+            result.x = np.clip(result.x, problem.lower, problem.upper)
+        return read_result(result)
+
+    def _callback(self, callback: Callback | None, objective: Pointwise) -> Callback | None:
+        """What scipy is to call: it knows ``callback(intermediate_result)`` for some methods only.
+        """
+        if callback is None or self.reports or not wants_result(callback):
+            return callback
+
+        def report(x: Array) -> object:
+            value = float(objective.values[0]) if objective.at(x) else np.nan
+            return callback(intermediate_result=OptimizeResult(x=x, fun=value))
+
+        return report
 
     def _options(self) -> dict[str, Any]:
         fields = dataclasses.fields(self)
@@ -111,6 +125,16 @@ class ScipyLocal(Blocking):
     def _prepare(self, problem: Problem, start: Array, objective: Pointwise) -> dict[str, Any]:
         """Evaluate what can be a batch before the solver begins; return options for it."""
         return {}
+
+
+def read_result(result: OptimizeResult) -> Stop:
+    """Return why scipy's solver stopped, with all that it says beside."""
+    return Stop(
+        str(result.get("message", "")),
+        bool(result.get("success", False)),
+        int(result.get("status", 0)),
+        {_RENAMED.get(k, k): v for k, v in result.items() if k not in _OURS},
+    )
 
 
 _OURS = ("success", "status", "message", "nfev")

@@ -144,6 +144,7 @@ class TNC(ScipyLocal):
     """Truncated Newton in bounds."""
 
     name = "TNC"
+    reports = False
     needs_finite = True
 
     eps: Any = None
@@ -190,6 +191,7 @@ class SLSQP(ScipyLocal):
     """Sequential least squares programming, with constraints."""
 
     name = "SLSQP"
+    reports = False
     constrained = True
 
     maxiter: int = 100

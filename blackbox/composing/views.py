@@ -84,11 +84,15 @@ class Free(View):
         extras = dict(stop.extras)
         if extras.get("x") is not None:
             extras["x"] = self.embed(np.asarray(extras["x"], dtype=float))
-        if extras.get("jac") is not None:
-            extras["jac"] = self.embed(np.asarray(extras["jac"], dtype=float), np.nan)
-        for name in ("hess", "hess_inv", "final_simplex", "grad", "direc"):
+        for name in ("jac", "grad"):
+            slope = extras.get(name)
+            if isinstance(slope, np.ndarray) and slope.shape == (self.problem.n,):
+                extras[name] = self.embed(slope, np.nan)
+            elif slope is not None:
+                extras[name] = None  # of constraints, as is all below: of the free variables alone
+        for name in ("hess", "hess_inv", "final_simplex", "direc"):
             if name in extras:
-                extras[name] = None  # of the free variables alone: of no use to the caller
+                extras[name] = None
         return stop._replace(extras=extras)
 
     def _see_hessian(self, hess: Callable[..., Any]) -> Callable[..., Any]:
@@ -112,8 +116,9 @@ class Free(View):
         inner = as_intermediate(callback)
 
         def seen(intermediate_result: Any) -> object:
-            intermediate_result.x = self.embed(np.asarray(intermediate_result.x))
-            return inner(intermediate_result)
+            whole = type(intermediate_result)(intermediate_result)
+            whole.x = self.embed(np.asarray(intermediate_result.x))
+            return inner(whole)
 
         return seen
 

@@ -75,6 +75,8 @@ def tell_all(opt: Optimizer, fun: Callable[[Any], float], rounds: int | None = N
 def row(request: pytest.FixtureRequest) -> Method:
     """Each method of the table in turn."""
     found: Method = request.param
+    if not found.installed:
+        pytest.skip(f"{found.name} needs {found.requires}, an extra that is not installed")
     return found
 
 

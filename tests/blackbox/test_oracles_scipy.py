@@ -1,4 +1,4 @@
-"""Our methods walk as scipy's do: SLSQP, dual annealing, Sobol points, finite differences."""
+"""Our methods walk as scipy's do: SLSQP, dual annealing, random search, finite differences."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint
 from scipy.optimize._numdiff import approx_derivative
-from scipy.stats import qmc
 
 from blackbox import minimize
 from blackbox.blocking import drive
@@ -348,23 +347,7 @@ def test_steps_fit_a_single_precision_objective(name, jac):
         assert 1e-4 < steps.max() < 2e-2
 
 
-# Sobol points
-
-
-@pytest.mark.parametrize("n", [1, 3, 10])
-@pytest.mark.parametrize("popsize", [64, 100])
-def test_sobol_search_asks_scipys_sequence(n, popsize, watched):
-    fun = watched(lambda x: float(x @ x))
-    minimize(
-        fun,
-        method="random",
-        bounds=[(-3.0, 5.0)] * n,
-        options={"sampling": "sobol", "popsize": popsize},
-        budget=1500,
-        seed=9,
-    )
-    sequence = qmc.Sobol(n, rng=np.random.default_rng(9), bits=64).random(2048)
-    assert np.array_equal(fun.asked, -3.0 + 8.0 * sequence[:1500])
+# Random search
 
 
 @pytest.mark.parametrize("stream", [np.random.default_rng, np.random.RandomState])

@@ -119,7 +119,7 @@ ROWS = [
         noise="tolerated",
         tolerance_options=("tolfun",),
         memory="the covariance matrix, and up to n^2 points of n^2 / 2 products each",
-        matrices=6,
+        matrices=90,
         paper="Hansen, N. (2019), A global surrogate assisted CMA-ES, GECCO, 664-672",
     ),
 ]

@@ -40,7 +40,7 @@ ROWS = [
         "heuristic for global optimization over continuous spaces, Journal of Global Optimization "
         "11, 341-359",
         memory="the population and its trials, 2 popsize x n points; the local search, 10 n",
-        matrices=30,
+        matrices=60,
     ),
     Method(
         "basinhopping",
@@ -90,11 +90,12 @@ ROWS = [
         many_starts=True,
         batch="one point",
         proof=Proof(1e-4, 3, 10_000, {"vol_tol": 0.0, "maxfun": 10_000}),
+        constraints="lagrangian",
         random=False,
         paper="Jones, D. R., Perttunen, C. D., Stuckman, B. E. (1993), Lipschitzian optimization "
         "without the Lipschitz constant, Journal of Optimization Theory and Applications 79, "
         "157-181",
         memory="all points: maxfun of them, 1,000 n by default",
-        matrices=2000,
+        matrices=3000,
     ),
 ]
