@@ -104,6 +104,10 @@ def _listen(
         thread.join(timeout=5)
 
 
+_HUGE = 1e150
+"""A failed evaluation's value where no other is known: a square of it is finite still."""
+
+
 class Pointwise:
     """The objective as solvers call it: for one point's value, then for its gradient.
 
@@ -119,6 +123,13 @@ class Pointwise:
     finite
         Whether the solver cannot come back from an infinite value: a failed evaluation then counts
         as somewhat worse than the worst so far, with a slope of 0.
+
+    Attributes
+    ----------
+    points, values
+        The point that was asked last, (1, n), and its value, (1,).
+    solved
+        Whether any value was finite.
     """
 
     def __init__(
@@ -133,6 +144,7 @@ class Pointwise:
         self._problem, self._evaluate, self._finite = problem, evaluate, finite
         self._joint = problem.gradients == "joint"
         self._lower, self._upper = problem.lower, problem.upper
+        self.solved = False
         self._range = (math.inf, -math.inf)
         self._told = math.inf
         self._gradient: Array | None = None
@@ -150,6 +162,7 @@ class Pointwise:
         self.points, self.values = points, told.values
         self._gradient = None if told.gradients is None else told.gradients[0]
         value = float(told.values[0])
+        self.solved = self.solved or value < math.inf
         self._told = self._settle(value) if self._finite else value
         return self._told
 
@@ -163,13 +176,15 @@ class Pointwise:
         best, worst = self._range
         if math.isfinite(value):
             self._range = min(best, value), max(worst, value)
-        elif math.isfinite(worst):
-            return worst + ((worst - best) or abs(worst) or 1.0)
+        else:
+            return worst + ((worst - best) or abs(worst) or 1.0) if self.solved else _HUGE
         return value
 
     def prepare(self, points: Array) -> None:
         """Evaluate as one batch what the solver is going to ask point by point, in this order."""
-        self._ready = self._evaluate(Ask(points)).values[::-1].tolist()
+        values = self._evaluate(Ask(points)).values
+        self.solved = self.solved or bool(np.isfinite(values).any())
+        self._ready = values[::-1].tolist()
 
     def map_stencil(
         self, call: Callable[[Array], Any], points: Iterable[NDArray[Any]]

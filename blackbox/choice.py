@@ -16,54 +16,27 @@ from blackbox.composing.parts import AllFixed, Viewed
 from blackbox.composing.restarts import Restarted
 from blackbox.composing.views import Free
 from blackbox.constraints import FEASIBILITY
+from blackbox.recommend import Recommendation, recommend
 from blackbox.types import Algorithm, Problem
-
-GRADIENT_LOCAL = 100
-"""Variables up to which SLSQP, with its n x n matrices, is preferred: a rule of thumb."""
-DIAGONAL_FROM = 500
-"""Variables from which CMA-ES learns variances alone: a rule of thumb."""
-
 
 ENDLESS = 10_000
 """Evaluations of a run that would never end."""
 
 
-class Choice(NamedTuple):
-    """A method, its options, and why."""
-
-    method: str
-    options: dict[str, Any]
-    reason: str
-
-
-def choose(problem: Problem) -> Choice:
-    """Choose a method by constraints, gradients, bounds, dimension and budget.
-
-    1. Constraints: ``slsqp``, the one that takes them.
-    2. The objective gives gradients: ``slsqp`` up to 100 variables, ``adam`` above, and always
-       where the objective changes from batch to batch.
-    3. Fewer than 100 evaluations a variable: ``slsqp`` on finite differences, which gains the most
-       early on; not where the objective changes.
-    4. Else ``cma``; from 500 variables with a diagonal covariance matrix.
-    """
-    n, budget = problem.n, problem.budget
-    if problem.constraints:
-        return Choice("slsqp", {}, "constraints are given, and slsqp takes them")
-    if problem.changing and problem.gradients != "none":
-        return Choice("adam", {}, "the objective gives gradients, and changes from batch to batch")
-    if problem.gradients != "none":
-        if n <= GRADIENT_LOCAL:
-            return Choice("slsqp", {}, f"the objective gives gradients, and n = {n} is small")
-        return Choice("adam", {}, f"the objective gives gradients, and n = {n} is large")
-    if budget is not None and budget < 100 * n and not problem.changing:
-        why = f"{budget} evaluations are fewer than 100 for each of {n} variables"
-        return Choice("slsqp", {}, f"{why}: a local search gains the most early on")
-    settings: dict[str, Any] = {"CMA_diagonal": True} if n >= DIAGONAL_FROM else {}
-    if problem.changing:
-        return Choice("cma", settings, f"no gradients, n = {n}, changing from batch to batch")
-    if settings:
-        return Choice("cma", settings, f"no gradients, and n = {n} is large")
-    return Choice("cma", {}, f"no gradients, n = {n}, and evaluations enough to learn the shape")
+def choose(problem: Problem) -> Recommendation:
+    """Ask the rules of `blackbox.recommend`, with all that a problem says of itself."""
+    limited = np.isfinite(problem.lower).any() or np.isfinite(problem.upper).any()
+    return recommend(
+        problem.n,
+        problem.budget,
+        gradients=problem.gradients != "none",
+        hessian=callable(problem.hess),
+        noisy=problem.noisy,
+        changing=problem.changing,
+        constraints=bool(problem.constraints),
+        integers=problem.integrality is not None,
+        bounds="all" if problem.bounded else "some" if limited else "none",
+    )
 
 
 class Chosen(NamedTuple):
@@ -114,7 +87,7 @@ def choose_method(
     """
     names, reason, settings = _read_name(name), "named by the caller", dict(options or {})
     if names == ["auto"]:
-        choice = choose(problem)
+        choice = choose(_without_fixed(problem))
         names, reason, settings = (
             _read_name(choice.method),
             choice.reason,
@@ -225,8 +198,8 @@ def check_fit(row: Method, problem: Problem) -> None:
     check_memory(row, problem.n)
     if problem.noisy and row.noise == "exact":
         warnings.warn(
-            f"method {row.name!r} takes every value for exact, and noisy=True says that none is: it "
-            "may stop early or walk astray. method='cma' stands noise",
+            f"method {row.name!r} takes every value for exact, and noisy=True says that none is: "
+            "it may stop early or walk astray. method='cma' stands noise",
             OptimizeWarning,
             stacklevel=4,
         )
@@ -250,9 +223,8 @@ def check_fit(row: Method, problem: Problem) -> None:
         )
     if not len(problem.starts) and not problem.bounded:
         raise ValueError("x0 is missing and bounds are not finite; give a start or a finite box")
-    if len(problem.starts) > 1 and not row.many_starts:
+    if len(problem.starts) > 1 and not row.several_starts:
         raise ValueError(
-            "'x0' must only have one dimension. "
             f"method {row.name!r} begins at one start; x0 has {len(problem.starts)}. Give one, or "
             "call minimize once for each"
         )

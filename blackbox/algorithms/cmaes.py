@@ -4,7 +4,7 @@ Hansen, N. (2016), The CMA evolution strategy: a tutorial, arXiv:1604.00772.
 """
 
 import warnings
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -132,7 +132,9 @@ class VkdCMA(CMA):
 
     Options are those of `CMA`; `CMA_sampler_options` those of ``cma``'s ``GaussVkDSampler``
     (``kadapt``, ``k_init``, ``kmax`` ...). It brings its own sampler and step-size rule, so that
-    `AdaptSigma`, `CMA_active`, `CMA_diagonal` and `CMA_sampler` stay as they are.
+    `AdaptSigma`, `CMA_active`, `CMA_diagonal` and `CMA_sampler` stay as they are. With a `popsize`
+    below 4, which has a single parent, it learns variances alone. Integers are not its own affair:
+    a floor under their deviations would hide from its step-size rule what it looks for.
     """
 
     def __post_init__(self) -> None:
@@ -144,9 +146,16 @@ class VkdCMA(CMA):
                     "or use method='cma'"
                 )
 
+    def run(self, problem: Problem, rng: RandomStream) -> Run:
+        """Start a run."""
+        return super().run(replace(problem, integrality=None), rng)
+
     def given(self) -> dict[str, Any]:
         """Return the options that are set, and the sampler's."""
-        own = {"AdaptSigma": False, "CMA_active": False, "CMA_sampler": _vkd_sampler()}
+        own: dict[str, Any] = {"AdaptSigma": False, "CMA_active": False}
+        own["CMA_sampler"] = _vkd_sampler()
+        if self.popsize is not None and self.popsize < 4:
+            own["CMA_sampler_options"] = {**(self.CMA_sampler_options or {}), "kadapt": False}
         return super().given() | own
 
 

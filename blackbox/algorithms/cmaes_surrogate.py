@@ -5,7 +5,7 @@ Hansen, N. (2019), A global surrogate assisted CMA-ES, GECCO, 664-672.
 
 import math
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,12 +26,13 @@ class LQ(CMA):
     more, until the ranks that it gives agree with the true ones (Kendall's tau of 0.85). The model
     is linear at first, then quadratic, then with products; its optimum is put into the next
     generation. Batches are what is evaluated at a time, 1, 1, 1, 2, 3 ... points. Model and rules
-    are those of ``cma.fitness_models``, options those of `CMA`.
+    are those of ``cma.fitness_models``, options those of `CMA`. It takes
+    values for exact, and sees a function of the rounded point where there are integers.
     """
 
     def run(self, problem: Problem, rng: RandomStream) -> Run:
         """Start a run."""
-        strategy = Strategy(self.given(), problem, rng)
+        strategy = Strategy(self.given(), replace(problem, integrality=None), rng)
         from cma.fitness_models import SurrogatePopulation
 
         es, surrogate = strategy.es, SurrogatePopulation(None)

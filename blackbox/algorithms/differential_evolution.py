@@ -5,7 +5,7 @@ J. (2002), Congress on Evolutionary Computation, 1468-1473.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -20,8 +20,9 @@ from scipy.optimize import (
 
 from blackbox.algorithms.around_scipy import LocalView, shelter, stream
 from blackbox.blocking import Blocking
+from blackbox.composing.views import Free
 from blackbox.constraints import Row, read_constraint
-from blackbox.types import Array, Ask, Evaluate, Problem, RandomStream, Stop
+from blackbox.types import Array, Ask, Evaluate, Problem, RandomStream, Stop, Told
 
 
 @dataclass(frozen=True)
@@ -140,17 +141,24 @@ def _readable(row: Row) -> NonlinearConstraint:
 
 def _polish(problem: Problem, evaluate: Evaluate, result: OptimizeResult) -> None:
     """Search on locally from the solver's best point; integers stay as they are."""
-    free = np.ones(problem.n, bool) if problem.integrality is None else ~problem.integrality
-    x = np.clip(result.x, problem.lower, problem.upper)
-    if not np.isfinite(result.fun) or not free.any():
+    whole = np.zeros(problem.n, bool) if problem.integrality is None else problem.integrality
+    if whole.all() or not np.isfinite(result.fun):
         return
-    view = LocalView(problem, evaluate)
+    x = np.clip(result.x, problem.lower, problem.upper)
+    lower, upper = np.where(whole, x, problem.lower), np.where(whole, x, problem.upper)
+    seen = Free(replace(problem, lower=lower, upper=upper, integrality=None))
+
+    def outside(ask: Ask) -> Told:
+        ask = seen.outward(ask)
+        return seen.inward(ask, evaluate(ask))
+
+    view = LocalView(seen.problem, outside)
     minimize(
         view.value,
-        x,
+        x[~whole],
         method="SLSQP" if problem.constraints else "L-BFGS-B",
         jac=view.slope,
-        bounds=Bounds(np.where(free, problem.lower, x), np.where(free, problem.upper, x)),
-        constraints=problem.constraints,
+        bounds=Bounds(seen.problem.lower, seen.problem.upper),
+        constraints=seen.problem.constraints,
         options={"ftol": 1e-10} if problem.constraints else {},  # so near it keeps them, too
     )

@@ -59,7 +59,7 @@ class Method:
     start
         ``"used"``: begins at x0; ``"seeded"``: x0 joins a population or chain that is drawn.
     many_starts
-        Whether x0 may be several starts, (k, n): all of them are evaluated.
+        Whether the algorithm itself takes several starts, (k, n), and evaluates all of them.
     batch
         What its batches are.
     proof
@@ -126,6 +126,11 @@ class Method:
     memory: str = "nothing"
     matrices: float = 0.0
     requires: str | None = None
+
+    @property
+    def several_starts(self) -> bool:
+        """Whether x0 may be several starts: local methods then walk from each, side by side."""
+        return self.many_starts or (self.kind == "local" and not self.exclusive)
 
     @property
     def installed(self) -> bool:

@@ -33,6 +33,6 @@ def project(problem: Problem, evaluate: Evaluate) -> tuple[Problem, Evaluate]:
     return replace(problem, lower=-without, upper=without), evaluated
 
 
-def moved_by(problem: Problem, x: Array) -> float:
-    """What `project` added to the value at `x`, (n,)."""
-    return float(((x - np.clip(x, problem.lower, problem.upper)) ** 2).sum())
+def moved(x: Array, inside: Array) -> float:
+    """What `project` added to the value at `x`, (n,), whose nearest point is `inside`."""
+    return float(((x - inside) ** 2).sum())

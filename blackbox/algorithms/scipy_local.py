@@ -2,7 +2,6 @@
 
 import dataclasses
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -12,10 +11,10 @@ from scipy.optimize import Bounds, OptimizeResult
 from scipy.optimize import minimize as scipy_minimize
 
 from blackbox.algorithms.around_scipy import shelter
-from blackbox.algorithms.projected import moved_by, project
+from blackbox.algorithms.projected import moved, project
+from blackbox.algorithms.reporting import Reporter
 from blackbox.blocking import Blocking, Pointwise
-from blackbox.evaluation import wants_result
-from blackbox.types import Array, Callback, Evaluate, Problem, RandomStream, Stop
+from blackbox.types import Array, Evaluate, Problem, RandomStream, Stop
 
 
 @dataclass(frozen=True)
@@ -35,52 +34,75 @@ class ScipyLocal(Blocking):
     """Whether it keeps bounds itself; else see `blackbox.algorithms.projected`."""
     constrained: ClassVar[bool] = False
     """Whether it keeps constraints itself."""
-    reports: ClassVar[bool] = True
-    """Whether it calls ``callback(intermediate_result)``, not ``callback(x)`` alone."""
+    reports: ClassVar[Literal["point", "result", "state"]] = "result"
+    """What scipy can call: a callback of a point, of a result, or of a point and a result too."""
     needs_finite: ClassVar[bool] = False
     """Whether its line search cannot come back from an infinite value."""
 
     def solve(self, problem: Problem, rng: RandomStream, evaluate: Evaluate) -> Stop:
         """Run scipy's solver on `evaluate`."""
-        return shelter(partial(self._search, problem, problem.start(rng)), evaluate)
-
-    def _search(self, problem: Problem, start: Array, evaluate: Evaluate) -> Stop:
         bounds = Bounds(problem.lower, problem.upper) if _has_bounds(problem) else None
         projected = bounds is not None and not self.bounded
-        seen, asked = project(problem, evaluate) if projected else (problem, evaluate)
-        objective = Pointwise(
-            seen, asked, gradients=self.slopes != "none", finite=self.needs_finite
-        )
-        options = self._options() | self._steps(problem) | self._prepare(seen, start, objective)
+        caller = np.geterr()
+
+        def search(evaluate: Evaluate) -> Stop:
+            seen, asked = project(problem, evaluate) if projected else (problem, evaluate)
+            wanted = self.slopes != "none"
+            objective = Pointwise(seen, asked, gradients=wanted, finite=self.needs_finite)
+            reporter = None
+            if problem.callback is not None:
+                with np.errstate(**caller):
+                    reporter = Reporter(problem.callback, objective, self.reports == "state")
+            return self._search(seen, start, objective, reporter, bounds)
+
+        start = problem.start(rng)
+        return shelter(search, evaluate)
+
+    def _search(
+        self,
+        problem: Problem,
+        start: Array,
+        objective: Pointwise,
+        reporter: Reporter | None,
+        bounds: Bounds | None,
+    ) -> Stop:
+        options = self._options() | self._steps(problem) | self._prepare(problem, start, objective)
         if self.slopes == "optional" and problem.gradients == "none":
             options["workers"] = objective.map_stencil
-        result = scipy_minimize(
-            objective.value,
-            start,
-            method=self.name,
-            jac=self._jac(seen, objective),
-            bounds=bounds if self.bounded else None,
-            constraints=problem.constraints if self.constrained else (),
-            callback=self._callback(problem.callback, objective),
-            options=options,
-            **self._hess(seen, objective),
-        )
-        if projected:
-            result.fun -= moved_by(problem, result.x)
-            result.x = np.clip(result.x, problem.lower, problem.upper)
+        callback = None
+        if reporter is not None:
+            callback = reporter.point if self.reports == "point" else reporter.result
+        try:
+            result = scipy_minimize(
+                objective.value,
+                start,
+                method=self.name,
+                jac=self._jac(problem, objective),
+                bounds=bounds if self.bounded else None,
+                constraints=self._constraints(problem),
+                callback=callback,
+                options=options,
+                **self._hess(problem, objective),
+            )
+        except StopIteration:
+            if reporter is None or not reporter.stopped:
+                raise
+            return Stop(STOPPED, success=False, status=99)
+        if not objective.solved:
+            result.fun = np.inf  # solvers have finite numbers of their own for it
+        if bounds is not None:
+            inside = np.clip(result.x, bounds.lb, bounds.ub)
+            if not self.bounded:
+                result.fun -= moved(result.x, inside)
+            result.x = inside
+        if reporter is not None and reporter.stopped:
+            result.success = False
+            if result.status != 3:
+                result.status, result.message = 99, STOPPED
         return read_result(result)
 
-    def _callback(self, callback: Callback | None, objective: Pointwise) -> Callback | None:
-        """What scipy is to call: it knows ``callback(intermediate_result)`` for some methods only.
-        """
-        if callback is None or self.reports or not wants_result(callback):
-            return callback
-
-        def report(x: Array) -> object:
-            value = float(objective.values[0]) if objective.at(x) else np.nan
-            return callback(intermediate_result=OptimizeResult(x=x, fun=value))
-
-        return report
+    def _constraints(self, problem: Problem) -> Any:
+        return problem.constraints if self.constrained else ()
 
     def _options(self) -> dict[str, Any]:
         fields = dataclasses.fields(self)
@@ -125,6 +147,10 @@ class ScipyLocal(Blocking):
     def _prepare(self, problem: Problem, start: Array, objective: Pointwise) -> dict[str, Any]:
         """Evaluate what can be a batch before the solver begins; return options for it."""
         return {}
+
+
+STOPPED = "`callback` raised `StopIteration`."
+"""scipy's message, for all its methods."""
 
 
 def read_result(result: OptimizeResult) -> Stop:

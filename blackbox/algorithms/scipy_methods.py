@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from blackbox.algorithms.quasi_newton import QuietBFGS, quiet_constraint, quieted
 from blackbox.algorithms.scipy_local import ScipyLocal
 from blackbox.blocking import Pointwise
 from blackbox.types import Array, Problem
@@ -54,6 +55,7 @@ class Powell(ScipyLocal):
 
     name = "Powell"
     slopes = "none"
+    needs_finite = True
 
     xtol: float = 1e-4
     ftol: float = 1e-4
@@ -144,7 +146,7 @@ class TNC(ScipyLocal):
     """Truncated Newton in bounds."""
 
     name = "TNC"
-    reports = False
+    reports = "point"
     needs_finite = True
 
     eps: Any = None
@@ -191,7 +193,7 @@ class SLSQP(ScipyLocal):
     """Sequential least squares programming, with constraints."""
 
     name = "SLSQP"
-    reports = False
+    reports = "point"
     constrained = True
 
     maxiter: int = 100
@@ -212,6 +214,7 @@ class TrustConstr(ScipyLocal):
     """Trust regions, with constraints: sequential quadratic programming or an interior point."""
 
     name = "trust-constr"
+    reports = "state"
     curvature = "optional"
     constrained = True
 
@@ -235,7 +238,12 @@ class TrustConstr(ScipyLocal):
         return float(self.gtol)
 
     def _hess(self, problem: Problem, objective: Pointwise) -> dict[str, Any]:
-        return {"hess": problem.hess, "hessp": problem.hessp}
+        if problem.hess is None and problem.hessp is None:
+            return {"hess": QuietBFGS()}
+        return {"hess": quieted(problem.hess), "hessp": problem.hessp}
+
+    def _constraints(self, problem: Problem) -> Any:
+        return [quiet_constraint(one) for one in problem.constraints]
 
 
 @dataclass(frozen=True)
@@ -258,6 +266,21 @@ class Dogleg(_TrustRegion):
 
     name = "dogleg"
     curvature = "matrix"
+
+    def _hess(self, problem: Problem, objective: Pointwise) -> dict[str, Any]:
+        given = super()._hess(problem, objective)
+        if problem.hess is None:
+            given["hess"] = lambda x: _positive(objective.hessian(x))
+        return given
+
+
+def _positive(matrix: Array) -> Array:
+    """The positive definite matrix of the absolute curvatures."""
+    values, vectors = np.linalg.eigh(matrix)
+    values = np.abs(values)
+    floor = 1e-8 * max(float(values.max()), 1.0)
+    positive: Array = (vectors * np.maximum(values, floor)) @ vectors.T
+    return positive
 
 
 @dataclass(frozen=True)

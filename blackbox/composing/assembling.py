@@ -10,6 +10,7 @@ from blackbox.algorithms.method import Method
 from blackbox.composing.lagrangian import Lagrangian
 from blackbox.composing.parts import Viewed
 from blackbox.composing.restarts import Restarted
+from blackbox.composing.starts import Together
 from blackbox.composing.views import FeasibleFirst, Rounded
 from blackbox.types import Algorithm, Problem
 
@@ -84,6 +85,8 @@ def assemble(row: Method, options: Mapping[str, Any], problem: Problem) -> tuple
         algorithm = Lagrangian(algorithm, _share(row, problem))
     elif problem.constraints and handling == "penalty":
         algorithm = Viewed(algorithm, FeasibleFirst)
+    if row.kind == "local" and not row.many_starts and len(problem.starts) > 1:
+        algorithm = Together(algorithm)
     if common.restarts:
         if row.kind != "local" or row.default_budget is not None:
             raise ValueError(

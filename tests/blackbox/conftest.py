@@ -1,6 +1,13 @@
-"""What the tests of the core share: the table's rows, landscapes, an objective that remembers."""
+"""What the tests of the core share: the table's rows, landscapes, an objective that remembers.
+
+The laws: a test that is marked ``law(number)`` is run for each method of the table. The methods of
+`EVERY_CASE` meet all cases of it in the fast suite, the others one, which their name picks; the
+rest is marked slow. A new row of the table needs no edit here.
+"""
 
 import threading
+import zlib
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +18,45 @@ from blackbox import ALGORITHMS, Method, Optimizer, Result, minimize
 
 N = 4
 BOX = [(-5.0, 5.0)] * N
+EVERY_CASE = {
+    "cma",
+    "differential_evolution",
+    "dual_annealing",
+    "l-bfgs-b",
+    "nelder-mead",
+    "pso",
+    "random",
+    "slsqp",
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Label the tests of laws for `tests.conformance`, and leave to the fast suite its share."""
+    cases: dict[tuple[str, str], list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        method, laws = method_of(item), laws_of(item)
+        if method is None or not laws:
+            continue
+        item.user_properties += [("method", method), *(("law", law) for law in laws)]
+        if method not in EVERY_CASE and item.get_closest_marker("slow") is None:
+            cases[method, item.nodeid.partition("[")[0]].append(item)
+    for key, same in cases.items():
+        kept = zlib.crc32(repr(key).encode()) % len(same)
+        for item in same[:kept] + same[kept + 1 :]:
+            item.add_marker(pytest.mark.slow)
+
+
+def method_of(item: pytest.Item) -> str | None:
+    """Return the method that a test is run for, if it is for one."""
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    given = params["row"].name if "row" in params else params.get("name")
+    return given if isinstance(given, str) and given in ALGORITHMS else None
+
+
+def laws_of(item: pytest.Item) -> list[int]:
+    """Return the numbers of the laws that a test is about."""
+    return sorted({law for marker in item.iter_markers("law") for law in marker.args})
 
 
 class Watched:
@@ -110,8 +156,12 @@ def opened() -> Iterator[Callable[..., Optimizer]]:
     """Open ask-and-tell runs that are closed when the test ends."""
     runs: list[Optimizer] = []
 
-    def keep(*args: Any, **settings: Any) -> Optimizer:
-        runs.append(open_row(*args, **settings))
+    def keep(row: Method, *args: Any, **settings: Any) -> Optimizer:
+        if row.exclusive and not all(run.stopped for run in runs):
+            with pytest.raises(RuntimeError, match="only one be open"):
+                open_row(row, *args, **settings)
+            pytest.skip("this method lets only one run be open, and refuses a second as it should")
+        runs.append(open_row(row, *args, **settings))
         return runs[-1]
 
     yield keep

@@ -47,8 +47,8 @@ def test_a_name_is_a_string():
         ({"budget": 100}, "slsqp", "fewer than 100"),
         ({"jac": lambda x: 2 * (x - 1)}, "slsqp", "gradients"),
         ({"constraints": {"type": "ineq", "fun": lambda x: x[0]}}, "slsqp", "constraints"),
-        ({"x0": np.zeros(101), "jac": lambda x: 2 * (x - 1), "budget": 5}, "adam", "large"),
-        ({"x0": np.zeros(500), "budget": 10**6, "max_seconds": 0.2}, "cma", "large"),
+        ({"x0": np.zeros(101), "jac": lambda x: 2 * (x - 1), "budget": 5}, "l-bfgs-b", "large"),
+        ({"x0": np.zeros(501), "budget": 10**6, "max_seconds": 0.2}, "sep-cma", "large"),
     ],
 )
 def test_auto_chooses_and_says_why(settings, method, why):

@@ -295,3 +295,54 @@ def test_what_does_not_fit_is_refused_before_it_is_allocated():
 def test_methods_for_exact_values_warn_of_noise():
     with pytest.warns(OptimizeWarning, match="takes every value for exact"):
         minimize(bowl, np.zeros(3), method="bfgs", noisy=True)
+
+
+# Several starts
+
+
+STARTS = np.random.default_rng(4).uniform(-4, 4, (5, 3))
+SIDE_BY_SIDE = [name for name, row in ALGORITHMS.items() if row.kind == "local"]
+
+
+@pytest.mark.parametrize("name", [n for n in SIDE_BY_SIDE if not ALGORITHMS[n].exclusive])
+def test_each_start_is_walked_as_it_would_be_alone(name, no_thread_left):
+    options = {"maxiter": 15} if "maxiter" in ALGORITHMS[name].options() else {}
+    budget = 500 if name == "adam" else None
+    settings = {"method": name, "bounds": BOX, "options": options}
+    result = minimize(rastrigin, STARTS, budget=budget, **settings)
+    alone = [minimize(rastrigin, x, **settings) for x in STARTS] if name != "adam" else []
+    for i, one in enumerate(alone):
+        assert np.array_equal(result.ends_x[i], one.get("solver_x", one.x))
+    if alone:
+        assert result.nfev == sum(one.nfev for one in alone)
+        assert result.fun == min(one.fun for one in alone)
+
+
+@pytest.mark.parametrize("jac", ["joint", "separate", "stencil"])
+def test_batches_of_several_starts_are_one(jac):
+    sizes = []
+
+    def fun(points):
+        sizes.append(len(points))
+        values = np.sum((points - 0.7) ** 4, axis=1)
+        return (values, 4 * (points - 0.7) ** 3) if jac == "joint" else values
+
+    slope = {"joint": True, "separate": lambda points: 4 * (points - 0.7) ** 3, "stencil": None}
+    result = minimize(fun, STARTS, method="l-bfgs-b", jac=slope[jac], batched=True)
+    assert result.success
+    assert sizes[0] == 5
+    assert np.mean(sizes) > (8 if jac == "stencil" else 3)
+    assert sum(sizes) == result.nfev
+
+
+def test_several_starts_begin_again_together():
+    result = minimize(
+        rastrigin, STARTS, method="bfgs", bounds=BOX, seed=0, options={"restarts": 2, "gtol": 1e-3}
+    )
+    assert result.runs == 3
+    assert result.ends_x.shape == (5, 3)
+
+
+def test_one_start_only_where_a_library_lets_one_run_be_open():
+    with pytest.raises(ValueError, match="begins at one start; x0 has 5"):
+        minimize(rastrigin, STARTS, method="cobyqa", bounds=BOX)

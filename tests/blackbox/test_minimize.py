@@ -290,6 +290,7 @@ def test_warnings_of_the_objective_reach_the_user(name, batched):
         minimize(fun, [0.0, 0.0], method=name, bounds=BOX, seed=0, budget=20, batched=batched)
 
 
+@pytest.mark.filterwarnings("ignore:Method .* does not use gradient:RuntimeWarning")
 @pytest.mark.parametrize("kind", ["fun", "jac", "callback"])
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_the_callers_error_state_holds_in_all_user_code(name, kind):

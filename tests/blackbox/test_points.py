@@ -45,6 +45,7 @@ class Differentiable(Careless):
         return self(points), gradients
 
 
+@pytest.mark.filterwarnings("ignore:Method .* does not use gradient:RuntimeWarning")
 @pytest.mark.parametrize("kind", [Careless, Differentiable])
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_a_batch_is_the_objectives_to_change(name, kind):

@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 import pytest
 
-from blackbox import ALGORITHMS, Problem, recommend
+from blackbox import ALGORITHMS, Problem, minimize, recommend
 from blackbox.cases import FLAGS, Case
 from blackbox.choice import check_fit
 from blackbox.recommend import RULES
@@ -17,7 +17,7 @@ INSTALLED = all(row.installed for row in ALGORITHMS.values())
 
 def cases():
     """Every combination of flags and bounds, in sizes on both sides of each limit of a rule."""
-    sizes = [(2, None), (5, 5), (5, 400), (50, 60_000), (200, 5000), (200, 10**6)]
+    sizes = [(2, None), (5, 5), (5, 400), (50, 60_000), (200, 400), (200, 5000), (200, 10**6)]
     sizes += [(501, None), (501, 20_000)]
     for given in itertools.product([False, True], repeat=len(SAID)):
         for (n, budget), bounds in itertools.product(sizes, ["none", "some", "all"]):
@@ -76,6 +76,7 @@ def test_what_is_recommended_can_take_the_problem(answers):
         ({"n": 10, "budget": 10_000}, "cma"),
         ({"n": 10, "budget": 900}, "slsqp"),
         ({"n": 300, "budget": 9000}, "l-bfgs-b"),
+        ({"n": 300, "budget": 600}, "sep-cma"),
         ({"n": 10, "gradients": True}, "slsqp"),
         ({"n": 300, "gradients": True}, "l-bfgs-b"),
         ({"n": 300, "gradients": True, "smooth": False}, "adam"),
@@ -98,6 +99,21 @@ def test_what_is_recommended_can_take_the_problem(answers):
 )
 def test_what_the_page_promises(given, method):
     assert recommend(**given).method == method
+
+
+def test_restarts_of_a_local_search_end_with_the_budget():
+    told = recommend(5, 400, many_optima=True)
+    assert (told.method, told.options) == ("slsqp", {"restarts": np.inf})
+    result = minimize(
+        lambda x: float(np.sum(x**2 + 2 * (1 - np.cos(6 * x)))),
+        np.full(5, 3.0),
+        method=told.method,
+        options=told.options,
+        bounds=(-5, 5),
+        budget=400,
+        seed=0,
+    )
+    assert result.nfev == 400
 
 
 def test_an_expensive_evaluation_asks_for_a_model_whatever_the_budget():
@@ -153,3 +169,39 @@ def test_arguments_are_checked(given, error, message):
 
 def test_numpy_integers_are_numbers():
     assert recommend(np.int64(10), np.int32(900)).method == "slsqp"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"jac": lambda x: 2 * x},
+        {"jac": lambda x: 2 * x, "hess": lambda x: 2 * np.eye(len(x))},
+        {"budget": 30},
+        {"noisy": True, "budget": 400},
+        {"integrality": [True, False, False], "budget": 400},
+        {"constraints": {"type": "ineq", "fun": lambda x: 1 - x[0]}},
+        {"bounds": (-2, 2), "budget": 200},
+    ],
+)
+def test_auto_asks_the_same_rules(given):
+    result = minimize(lambda x: float(x @ x), np.ones(3), method="auto", seed=0, **given)
+    asked = recommend(
+        3,
+        given.get("budget"),
+        gradients="jac" in given,
+        hessian="hess" in given,
+        noisy="noisy" in given,
+        integers="integrality" in given,
+        constraints="constraints" in given,
+        bounds="all" if "bounds" in given else "none",
+    )
+    assert result.method == asked.method
+    assert result.method_reason == asked.reason
+    assert result.fun < 1
+
+
+def test_auto_counts_the_variables_that_are_free():
+    bounds = [(None, None)] * 5 + [(1.0, 1.0)] * 1000
+    result = minimize(lambda x: float(x @ x), np.ones(1005), bounds=bounds, budget=400, seed=0)
+    assert result.method == "slsqp"

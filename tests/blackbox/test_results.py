@@ -53,7 +53,7 @@ def test_a_callback_stops_the_run(name):
     result = minimize(valley, [0.0, 0.5], method=name, bounds=BOX, seed=0, callback=callback)
     assert len(calls) == 1
     assert not result.success
-    assert result.status == 99
+    assert result.status == (3 if name in ("trust-constr", "cobyqa") else 99)  # scipy's own
     assert np.isfinite(result.fun)
 
 

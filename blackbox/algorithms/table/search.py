@@ -71,6 +71,7 @@ ROWS = [
         batch="an iteration's sampling points; in local searches one point, then its stencil",
         proof=Proof(1e-6, 100, 10_000),
         constraints="native",
+        integers="refused",
         random=False,
         paper="Endres, S. C., Sandrock, C., Focke, W. W. (2018), A simplicial homology algorithm "
         "for Lipschitz optimisation, Journal of Global Optimization 72, 181-217",
