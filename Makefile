@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: reproduce test test-slow speed speed-harness speed-population agreement comparisons docs check setup clean
+.PHONY: reproduce test test-slow speed speed-harness speed-population agreement conformance drop-in comparisons docs check setup clean
 
 reproduce: $(READY)
 	$(BIN)/experiments reproduce
@@ -28,6 +28,13 @@ speed-population: $(READY)
 
 agreement: $(READY)
 	$(BIN)/experiments agreement
+
+drop-in: $(READY)
+	$(BIN)/experiments drop-in
+
+# Every law of the core for every method, all cases: the table in results/conformance/.
+conformance: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.conformance -n 2
 
 # The reference comparisons, about 40 minutes on two cores; stopped, the same command goes on.
 ALL := start,adam,cma,dual_annealing,pso,pyswarm,random,slsqp

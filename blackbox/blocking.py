@@ -144,6 +144,7 @@ class Pointwise:
         self._problem, self._evaluate, self._finite = problem, evaluate, finite
         self._joint = problem.gradients == "joint"
         self._lower, self._upper = problem.lower, problem.upper
+        self._free = not (np.isfinite(problem.lower).any() or np.isfinite(problem.upper).any())
         self.solved = False
         self._range = (math.inf, -math.inf)
         self._told = math.inf
@@ -167,6 +168,8 @@ class Pointwise:
         return self._told
 
     def _inside(self, x: Array) -> Array:
+        if self._free:
+            return np.array(x, dtype=float)
         # Solvers step over a bound by a rounding error now and then.
         inside: Array = np.minimum(np.maximum(x, self._lower), self._upper)
         return inside
@@ -210,6 +213,8 @@ class Pointwise:
 
     def gradient(self, x: Array) -> Array:
         """Gradient at `x` as the objective gives it; the value is asked only where it is new."""
+        if np.iscomplexobj(x):
+            return self._alone(x)
         if not self.at(x):
             if not self._joint:
                 return self._alone(x)
@@ -227,7 +232,8 @@ class Pointwise:
         points = x[None].copy() if np.iscomplexobj(x) else self._inside(x)[None]
         told = self._evaluate(Ask(points, gradients=True, stencil=True))
         assert told.gradients is not None
-        return told.gradients[0]
+        slope: Array = told.gradients[0]
+        return slope
 
     def differences(self, x: Array, relative_step: float | Array | None = None) -> Array:
         """Gradient at `x` by finite differences, for solvers that make none themselves."""

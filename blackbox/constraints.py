@@ -60,14 +60,21 @@ class Constraints:
     def __bool__(self) -> bool:
         return bool(self._rows)
 
+    @property
+    def has_equalities(self) -> bool:
+        """Whether any of them leaves no room."""
+        return any(np.any(np.equal(row.lower, row.upper)) for row in self._rows)
+
     def violation(self, x: Array) -> float:
         """By how much `x`, (n,), breaks the worst broken constraint; 0 if none, inf for NaN."""
         worst = 0.0
         for row in self._rows:
             told = row.fun(x)
             broken = np.maximum(row.lower - told, told - row.upper)
+            if np.isnan(broken).any():
+                return np.inf
             worst = max(worst, float(np.max(broken, initial=0.0)))
-        return worst if np.isfinite(worst) else np.inf
+        return worst
 
     def residuals(self, x: Array) -> Residuals:
         """Equalities and inequalities at `x`, (n,), each a flat array."""

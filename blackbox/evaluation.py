@@ -1,15 +1,18 @@
 """Answers what a run asks: counts exactly, records, settles failures, ends the run."""
 
+import cmath
 import inspect
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
 from blackbox.budget import Budget, Halt
-from blackbox.history import History, all_finite
+from blackbox.history import History
 from blackbox.objective import Objective
 from blackbox.types import Array, Ask, Callback, Stop, Told
 
@@ -55,7 +58,7 @@ class Evaluator:
 
     def __call__(self, ask: Ask) -> Told:
         """Evaluate a batch. Raises `Halt` when the run is over."""
-        if ask.gradients and self._valued is not None:
+        if ask.gradients and self._valued is not None and not ask.stencil:
             (points, values), self._valued = self._valued, None
             if np.array_equal(points, ask.points):
                 return Told(values, self._separate(points))
@@ -63,7 +66,7 @@ class Evaluator:
         left = self._budget.left(self._history)
         if len(points) > left:
             points, cut = points[: int(left)], True
-        if not all_finite(points.view(np.float64)):  # complex ones are pairs then
+        if not _all_finite(points):
             raise Halt(ASTRAY)
         if ask.stencil and ask.gradients and self._objective.gradients == "separate":
             # A finite difference of gradients wants no values.
@@ -86,13 +89,14 @@ class Evaluator:
         k, objective = len(points), self._objective
         joint = ask.gradients and objective.gradients == "joint"
         # Points of a complex-step difference are complex, and so are their values.
-        values, gradients = np.full(k, np.nan, dtype=points.dtype), None
+        values, gradients = np.empty(k, dtype=points.dtype), None
+        values.fill(math.nan)
         try:
             if joint:
                 gradients = objective.values_and_gradients(points, values)
             else:
                 objective.values(points, values)
-            if not all_finite(values.view(np.float64)):
+            if not _all_finite(values):
                 values = settle(values)
         except BaseException:
             done = objective.done
@@ -129,6 +133,13 @@ class Evaluator:
             except StopIteration:
                 reason = "`callback` raised `StopIteration`"
                 raise Halt(Stop(reason, success=False, status=99)) from None
+
+
+def _all_finite(array: NDArray[Any]) -> bool:
+    """Whether every element is finite; as `all_finite`, but they may be complex."""
+    if array.size <= 32:
+        return all(map(cmath.isfinite, array.ravel().tolist()))
+    return bool(np.isfinite(array).all())
 
 
 def settle(values: Array, strict: bool = True) -> Array:

@@ -19,6 +19,7 @@ from blackbox.constraints import FEASIBILITY, measure_violation
 from blackbox.evaluation import Evaluator
 from blackbox.fidelity import make_evaluator
 from blackbox.history import History
+from blackbox.noise import search_share
 from blackbox.objective import Jac, Objective, OnError
 from blackbox.problem import make_problem, make_random
 from blackbox.progress import ProgressLine
@@ -183,7 +184,7 @@ def minimize(
             fun=fun,
             gradients=objective.gradients,
             scheme=objective.scheme,
-            budget=budget,
+            budget=search_share(budget) if noisy and not objective.changing else budget,
             changing=objective.changing,
             noisy=noisy,
             integrality=integrality,
@@ -277,6 +278,7 @@ def _result(stop: Stop, problem: Problem, history: History, fields: dict[str, An
     extras = dict(stop.extras)
     x, value = extras.pop("x", None), float(extras.pop("fun", math.inf))
     extras.setdefault("jac", None)
+    own_count = extras.pop("njev", 0)  # the solver's own: gradients by differences
     if x is None or _beats(history, problem, x, value):
         if x is not None:
             extras |= {"solver_x": x, "solver_fun": value}
@@ -298,7 +300,7 @@ def _result(stop: Stop, problem: Problem, history: History, fields: dict[str, An
         x=np.array(x, dtype=float),
         fun=value,
         nfev=history.evaluation_count,
-        njev=extras.pop("njev", history.gradient_count),
+        njev=history.gradient_count or own_count,
         nit=extras.pop("nit", history.batch_count),
         success=stop.success and solved,
         status=stop.status,

@@ -24,6 +24,11 @@ SHARE = 0.25
 """Share of all evaluations that may be repeats, beyond those of the first incumbent."""
 
 
+def search_share(budget: int | None) -> int | None:
+    """Return what of the budget the search may plan with: repeats take the rest."""
+    return None if budget is None else max(1, int((1 - SHARE) * budget))
+
+
 @dataclass
 class Estimate:
     """Values of one point, (n,): their count, mean and sum of squared deviations (Welford).
@@ -81,6 +86,8 @@ class Averaging(Evaluator):
         except Halt as halt:
             if halt.stop.success:
                 stop = halt.stop._replace(extras=stop.extras)
+        if stop.status == 1:  # the run knew of its share alone
+            stop = stop._replace(reason=self._budget.spent().reason)
         return self.interrupt(stop)
 
     def interrupt(self, stop: Stop) -> Stop:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 
@@ -87,7 +87,7 @@ class Objective:
         elif jac is False:
             pass
         elif isinstance(jac, str) and jac in ("2-point", "3-point", "cs"):
-            self.scheme = cast(Scheme, jac)
+            self.scheme = jac
         elif callable(jac):
             self.gradients, self._gradient = "separate", jac
         else:
@@ -271,7 +271,8 @@ def _scalar(value: Any) -> float:
     if array.size != 1:
         raise ValueError(
             "The user-provided objective function must return a scalar value. For one point it "
-            f"returned an array of shape {array.shape}. If it scores whole batches (k, n) -> (k,), pass batched=True"
+            f"returned an array of shape {array.shape}. If it scores whole batches (k, n) -> (k,), "
+            "pass batched=True"
         )
     if array.dtype.kind not in "fiub":
         raise TypeError(

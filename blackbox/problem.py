@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from scipy.optimize import Bounds, OptimizeWarning
+from scipy.optimize import Bounds, LinearConstraint, OptimizeWarning
 
 from blackbox.types import Array, Callback, Problem, RandomStream, Scheme
 
@@ -71,7 +71,7 @@ def make_problem(
         lower,
         upper,
         starts,
-        constraints=tuple(constraints),
+        constraints=tuple(map(_without_matrix, constraints)),
         gradients=gradients,
         scheme=scheme,
         blocks=tuple(says.get("blocks", ())),
@@ -84,6 +84,13 @@ def make_problem(
         hessp=hessp,
         callback=callback,
     )
+
+
+def _without_matrix(given: Any) -> Any:
+    """A linear constraint whose coefficients are a `numpy.matrix`, with a plain array of them."""
+    if isinstance(given, LinearConstraint) and isinstance(given.A, np.matrix):
+        return LinearConstraint(np.asarray(given.A), given.lb, given.ub, given.keep_feasible)
+    return given
 
 
 def check_integrality(integrality: Any, n: int) -> NDArray[np.bool_] | None:

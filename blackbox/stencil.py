@@ -95,7 +95,7 @@ def _fit_forward(points: Array, h: Array, problem: Problem) -> Array:
     return np.where(fits, flipped, towards * room)
 
 
-def _moved(points: Array, steps: Array) -> Asking:
+def _moved(points: NDArray[Any], steps: NDArray[Any]) -> Asking:
     """Values where every point, (k, n), is moved along each coordinate in turn.
 
     `steps` is (k, s, n): s stars around each point. So are the values.

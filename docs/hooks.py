@@ -16,7 +16,7 @@ from mkdocs.structure.pages import Page
 
 from blackbox import ALGORITHMS, Method
 from blackbox.composing.assembling import Common
-from blackbox.recommend import RULES
+from blackbox.recommend import RULES, recommend
 
 ROOT = Path(__file__).resolve().parents[1]
 KINDS = {"local": "Local", "global": "Global", "baseline": "Baselines"}
@@ -153,20 +153,35 @@ def shown(default: Any) -> str:
     return getattr(default, "__name__", None) or repr(default)
 
 
-def described(kind: type) -> dict[str, str]:
-    """What the docstring of a class, or else of what it inherits from, says of its attributes."""
+def described(kind: Any) -> dict[str, str]:
+    """What a docstring says of attributes or parameters; a class's own over what it inherits."""
     found: dict[str, str] = {}
-    for parent in reversed(kind.__mro__):
-        text = inspect.cleandoc(parent.__doc__ or "")
+    for source in reversed(getattr(kind, "__mro__", (kind,))):
+        text = inspect.cleandoc(source.__doc__ or "")
         section = re.search(
             r"^(?:Attributes|Parameters)\n-+\n(.*?)(?=^\w+\n-+$|\Z)", text, re.M | re.S
         )
-        for names, said in re.findall(
+        entries = re.findall(
             r"^(\w[^\n]*)\n((?:\n*    [^\n]*)+)", section[1] if section else "", re.M
-        ):
+        )
+        for names, said in entries:
             meaning = re.sub(r"``?([^`]+)``?", r"`\1`", " ".join(said.split()))
-            found |= dict.fromkeys(re.findall(r"\w+", names.split(" : ")[0]), meaning)
+            found |= dict.fromkeys(re.findall(r"\w+", names), meaning)
     return found
+
+
+def questions(name: str) -> str:
+    """What `recommend` asks."""
+    defaults = inspect.signature(recommend).parameters
+    lines = [
+        (
+            f"`{k}`",
+            "" if defaults[k].default is defaults[k].empty else f"`{defaults[k].default!r}`",
+            v,
+        )
+        for k, v in described(recommend).items()
+    ]
+    return _table(("", "unsaid", ""), lines)
 
 
 def overview(name: str) -> str:
@@ -215,6 +230,7 @@ MARKERS: dict[str, Callable[[str], str]] = {
     "options": options,
     "common": common,
     "methods": overview,
+    "questions": questions,
     "rules": rules,
 }
 

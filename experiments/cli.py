@@ -8,11 +8,15 @@ import argparse
 import difflib
 import importlib
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
+
+from experiments.arguments import budget as _budget
+from experiments.arguments import count as _count
+from experiments.arguments import names as _names
+from experiments.arguments import seconds as _seconds
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -24,9 +28,11 @@ try:
   experiments compare article --methods slsqp,cma      two methods, ten seeds
   experiments compare article --budget 500 --out cmp   all methods; figures and a page, too
   experiments report cmp                               page and figures again, from the folder
+  experiments quality bbob                             how well the methods search, in one number
   experiments export cmp --to csv                      for other programs
   experiments speed --quick                            how fast, beside the libraries
   experiments agreement                                how exact, for networks of every kind
+  experiments drop-in                                  scipy's own tests, on our minimize
 
 exit codes: 0 done, 1 a check failed, 2 the command makes no sense, 130 stopped by Ctrl-C
 """
@@ -188,7 +194,10 @@ def _compare(parser: argparse.ArgumentParser) -> None:
         ),
     )
     parser.add_argument(
-        "--max-seconds", type=_seconds, metavar="S", help="end runs after so many seconds, too"
+        "--max-seconds",
+        type=_seconds,
+        metavar="S",
+        help="end runs after so many seconds, too",
     )
     parser.add_argument(
         "--gradients",
@@ -203,10 +212,18 @@ def _compare(parser: argparse.ArgumentParser) -> None:
     )
     _by(parser)
     parser.add_argument(
-        "--workers", type=_count, default=1, metavar="N", help=_default("processes side by side")
+        "--workers",
+        type=_count,
+        default=1,
+        metavar="N",
+        help=_default("processes side by side"),
     )
     parser.add_argument(
-        "--threads", type=_count, default=1, metavar="N", help=_default("threads of each process")
+        "--threads",
+        type=_count,
+        default=1,
+        metavar="N",
+        help=_default("threads of each process"),
     )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="keep results here, with page, figures and report"
@@ -237,6 +254,22 @@ def _report(parser: argparse.ArgumentParser) -> None:
     """
     parser.add_argument("folder", type=Path, metavar="DIR", help="what --out was")
     _by(parser)
+
+
+def _quality(parser: argparse.ArgumentParser) -> None:
+    """Show how well the methods of a comparison search, from few evaluations to many.
+
+    Areas under the runtimes up to 10, 100 and 1000 evaluations a variable, over all problems with a
+    known optimum and in each dimension. Nothing is run; quality.md and quality.json are written.
+
+    try:
+      experiments quality results/comparisons/bbob
+      experiments quality results/comparisons/bbob --out elsewhere --json
+    """
+    parser.add_argument("folder", type=Path, metavar="DIR", help="what --out was")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="where to write (default: the comparison's folder)"
+    )
 
 
 def _export(parser: argparse.ArgumentParser) -> None:
@@ -274,12 +307,14 @@ def _speed(parser: argparse.ArgumentParser) -> None:
     """Measure our speed beside the libraries called by hand.
 
     Interleaved runs, medians. A missed goal is reported and is no failure. Topics: `loop`, the
-    loops around optimizers; `harness`, comparisons beside the bare loops; `population`, many
-    candidates through a model: time, memory, gradients. Peers that are not installed are left out.
+    loops around optimizers; `methods`, each method beside its library, and its memory; `harness`,
+    comparisons beside the bare loops; `population`, many candidates through a model: time, memory,
+    gradients. Peers that are not installed are left out.
 
     try:
       experiments speed
       experiments speed --quick --json
+      experiments speed methods
       experiments speed harness
       experiments speed population
       experiments speed population --device cuda
@@ -287,7 +322,7 @@ def _speed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "topic",
         nargs="?",
-        choices=("loop", "harness", "population"),
+        choices=("loop", "methods", "harness", "population"),
         default="loop",
         help=_default("what to measure"),
     )
@@ -301,7 +336,10 @@ def _speed(parser: argparse.ArgumentParser) -> None:
         help="population: where the models are (default: cpu)",
     )
     parser.add_argument(
-        "--threads", type=_count, metavar="N", help="population: threads of all sides (default: 1)"
+        "--threads",
+        type=_count,
+        metavar="N",
+        help="population: threads of all sides (default: 1)",
     )
 
 
@@ -315,54 +353,29 @@ def _agreement(parser: argparse.ArgumentParser) -> None:
       experiments agreement
       experiments agreement --out elsewhere --json
     """
+    _add_out(parser, "results/agreement")
+
+
+def _drop_in(parser: argparse.ArgumentParser) -> None:
+    """Run scipy's own tests of its minimize with ours in its place.
+
+    Exit code 1 where one fails that is not listed as differing on purpose.
+
+    try:
+      experiments drop-in
+      experiments drop-in --out elsewhere --json
+    """
+    _add_out(parser, "results/drop-in")
+
+
+def _add_out(parser: argparse.ArgumentParser, folder: str) -> None:
     parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("results/agreement"),
-        metavar="DIR",
-        help=_default("folder"),
+        "--out", type=Path, default=Path(folder), metavar="DIR", help=_default("folder")
     )
 
 
 def _default(text: str) -> str:
     return f"{text} (default: %(default)s)"
-
-
-def _count(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return value
-
-
-def _budget(text: str) -> int | str:
-    if text.endswith("n"):
-        return f"{_count(text[:-1])}n"
-    return _count(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
-    return value
-
-
-_COMMA = re.compile(r",(?![^(\[{]*[)\]}])")
-"""A comma between methods, not one within brackets: ``adam:betas=(0.8,0.99),cma`` are two."""
-
-
-def _names(text: str) -> list[str]:
-    names = [name.strip() for name in _COMMA.split(text) if name.strip()]
-    if not names:
-        raise argparse.ArgumentTypeError("no name given; see `experiments list`")
-    return names
 
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "PJRT_NPROC")
@@ -388,8 +401,10 @@ _COMMANDS: dict[str, tuple[Callable[[Any], None], Callable[[argparse.Namespace],
     "reproduce": (_reproduce, _lazy("measuring:reproduce")),
     "compare": (_compare, _lazy("comparison:compare", fix_threads=True)),
     "report": (_report, _lazy("comparison:report")),
+    "quality": (_quality, _lazy("quality:quality")),
     "export": (_export, _lazy("comparison:export")),
     "list": (_list, _lazy("listing:listing")),
     "speed": (_speed, _lazy("measuring:speed", fix_threads=True)),
     "agreement": (_agreement, _lazy("measuring:agreement")),
+    "drop-in": (_drop_in, _lazy("measuring:drop_in")),
 }

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.environment import describe
+from experiments.methods import label
 from experiments.report import Column, Table, literal, number, to_json, write
 from experiments.sections import dimensions, sections
 from experiments.statistics.area import LIMITS, Quality, qualities
@@ -96,7 +97,7 @@ def _table(title: str, part: dict[str, Quality]) -> Table:
         Column("problems"),
         Column("runs", extra=True),
     ]
-    rows = [[method, *_texts(quality)] for method, quality in part.items()]
+    rows = [[" ".join(label(method)).strip(), *_texts(part[method])] for method in part]
     return Table(title, columns, rows)
 
 

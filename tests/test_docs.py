@@ -2,6 +2,7 @@
 
 import html
 import importlib.util
+import inspect
 import os
 import re
 import subprocess
@@ -97,6 +98,11 @@ def test_the_overview_and_the_navigation_list_every_method(site: Path) -> None:
     assert all(
         f'href="methods/{name}.html"' in (site / "index.html").read_text() for name in ALGORITHMS
     )
+
+
+def test_the_page_of_rules_lists_each_question(site: Path) -> None:
+    asked = {line[0] for line in cells(site / "which.html")}
+    assert set(inspect.signature(recommend).parameters) <= asked
 
 
 def test_the_page_of_rules_lists_each_rule(site: Path) -> None:

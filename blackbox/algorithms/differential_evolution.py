@@ -33,7 +33,8 @@ class DifferentialEvolution(Blocking):
     evaluates one point at a time. A point that breaks constraints is not evaluated, but for the end
     of a search that found no other. `polish` ends the search with L-BFGS-B, or with constraints
     with SLSQP, which unlike scipy's choice, trust-constr, stays inside the bounds; its gradients
-    are the objective's own, or stencils of one batch each. Integer variables are not polished.
+    are the objective's own, or stencils of one batch each. Integer variables are not polished, nor
+    is a noisy objective.
     """
 
     strategy: Any = "best1bin"
@@ -85,7 +86,7 @@ class DifferentialEvolution(Blocking):
         if problem.constraints and not np.isfinite(result.fun):
             # Nothing feasible was found: evaluate what breaks the constraints least.
             view.value(result.x)
-        elif self.polish:
+        elif self.polish and not problem.noisy:
             _polish(problem, evaluate, result)
         # Its best point is the best one told, and feasible.
         return Stop(str(result.message), bool(result.success), 0 if result.success else 2, nit)

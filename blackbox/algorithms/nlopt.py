@@ -8,6 +8,7 @@ University of Texas at Austin.
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -32,6 +33,15 @@ _REASONS = {
 
 _HUGE = 1e150
 """Values are kept below this, so that a quadratic model's squares of them are finite."""
+
+
+@cache
+def _library() -> Any:
+    with warnings.catch_warnings():  # its bindings may warn as they load
+        warnings.simplefilter("ignore")
+        import nlopt  # type: ignore[import-untyped, import-not-found, unused-ignore]
+
+    return nlopt
 
 
 @dataclass(frozen=True)
@@ -73,10 +83,7 @@ class _Search(Blocking, _Settings):
 
     def solve(self, problem: Problem, rng: RandomStream, evaluate: Evaluate) -> Stop:
         """Run nlopt's solver on `evaluate`."""
-        with warnings.catch_warnings():  # the library's bindings may warn as they load
-            warnings.simplefilter("ignore")
-            import nlopt  # type: ignore[import-untyped, import-not-found, unused-ignore]
-
+        nlopt = _library()
         name = self._chosen()
         padding = 1 if problem.n == 1 and name in _TWO else 0
         opt = nlopt.opt(getattr(nlopt, name), problem.n + padding)

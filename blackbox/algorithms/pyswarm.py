@@ -1,11 +1,15 @@
 """Particle swarm optimization by the library pyswarm itself: one particle at a time."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from blackbox.algorithms.pso import Swarm
 from blackbox.blocking import Blocking, Pointwise
+from blackbox.composing.views import FeasibleFirst
+from blackbox.constraints import Constraints
 from blackbox.types import Array, Evaluate, Problem, RandomStream, Stop
 
 _INFEASIBLE = 1e299
@@ -14,7 +18,11 @@ _INFEASIBLE = 1e299
 
 @dataclass(frozen=True)
 class PySwarm(Swarm, Blocking):
-    """``pyswarm.pso`` with its options and defaults; see `PSO` for the same in batches."""
+    """``pyswarm.pso`` with its options and defaults; see `PSO` for the same in batches.
+
+    It takes inequalities alone. Where there are equalities feasible points rank before all others,
+    as for methods that take no constraints.
+    """
 
     debug: bool = False
 
@@ -22,22 +30,32 @@ class PySwarm(Swarm, Blocking):
         """Run pyswarm on `evaluate`."""
         import pyswarm
 
+        constraints = Constraints(problem.constraints)
+        if constraints.has_equalities:
+            view = FeasibleFirst(problem)
+            return self.solve(view.problem, rng, lambda ask: view.inward(ask, evaluate(ask)))
         last = Pointwise(problem, evaluate, gradients=False)
         # An exception that crosses the library's compiled loop makes it print to stderr. So it
         # waits here while the loop runs empty.
         raised: BaseException | None = None
 
-        def value(x: Array) -> float:
-            nonlocal raised
-            if raised is None:
-                try:
-                    return min(last.value(x), _INFEASIBLE)
-                except BaseException as error:
-                    raised = error
-            return _INFEASIBLE
+        def slack(x: Array) -> Array:
+            return constraints.residuals(x.copy()).positive
+
+        def guard(call: Callable[[Array], Any], otherwise: Any) -> Callable[[Array], Any]:
+            def guarded(x: Array) -> Any:
+                nonlocal raised
+                if raised is None:
+                    try:
+                        return call(x)
+                    except BaseException as error:
+                        raised = error
+                return otherwise
+
+            return guarded
 
         result = pyswarm.pso(
-            value,
+            guard(lambda x: min(last.value(x), _INFEASIBLE), _INFEASIBLE),
             problem.lower,
             problem.upper,
             swarmsize=self.swarmsize,
@@ -47,6 +65,7 @@ class PySwarm(Swarm, Blocking):
             maxiter=self.maxiter,
             minstep=self.minstep,
             minfunc=self.minfunc,
+            f_ieqcons=guard(slack, np.zeros(1)) if problem.constraints else None,
             debug=self.debug,
             seed=np.random.default_rng(rng),  # a stream is used as it is
             patience=self.patience,

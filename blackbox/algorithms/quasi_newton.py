@@ -9,7 +9,7 @@ from scipy.optimize import BFGS, LinearConstraint, NonlinearConstraint
 from blackbox.types import Array
 
 
-class QuietBFGS(BFGS):  # type: ignore[misc]
+class QuietBFGS(BFGS):
     """scipy's BFGS update; a step along which the gradient stays is left out without a word.
 
     scipy warns of it, where a constraint is linear at each step, and then leaves it out.

@@ -46,10 +46,11 @@ class Reporter:
 
     def result(self, intermediate_result: OptimizeResult) -> object:
         """What solvers call that report a result."""
-        intermediate_result.x = np.copy(intermediate_result.x)
+        report = OptimizeResult(intermediate_result)
+        report.x = np.copy(report.x)
         try:
             with np.errstate(**self._caller):
-                return self._call(intermediate_result)
+                return self._call(report)
         except StopIteration:
             self.stopped = True
             raise

@@ -97,8 +97,6 @@ class ScipyLocal(Blocking):
             result.x = inside
         if reporter is not None and reporter.stopped:
             result.success = False
-            if result.status != 3:
-                result.status, result.message = 99, STOPPED
         return read_result(result)
 
     def _constraints(self, problem: Problem) -> Any:

@@ -6,7 +6,7 @@ epsilon for a coarser one; a ``disp`` or ``iprint`` of None is scipy's ``_NoValu
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 

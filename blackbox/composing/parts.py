@@ -171,8 +171,9 @@ class Viewed(Composite):
 
     @property
     def constraint_tolerance(self) -> float:
-        """The algorithm's own."""
-        return float(getattr(self.algorithm, "constraint_tolerance", FEASIBILITY))
+        """The view's, or the algorithm's own."""
+        own = float(getattr(self.algorithm, "constraint_tolerance", FEASIBILITY))
+        return max(own, self.view.constraint_tolerance)
 
     def parts(self, problem: Problem, rng: RandomStream) -> Plan:
         """One part."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from blackbox.constraints import Constraints, seen_through
+from blackbox.constraints import FEASIBILITY, Constraints, seen_through
 from blackbox.types import Array, Ask, Callback, Problem, Stop, Told
 
 
@@ -21,6 +21,8 @@ class View(ABC):
     """
 
     problem: Problem
+    constraint_tolerance = 0.0
+    """How far a point may break a constraint, where the view says."""
 
     def outward(self, ask: Ask) -> Ask:
         """Translate what the run asks."""
@@ -165,21 +167,36 @@ class Rounded(View):
         return stop._replace(extras=extras)
 
 
+TENTH = 100
+"""Evaluations for each variable in which the level of `FeasibleFirst` falls to a tenth."""
+
+
 class FeasibleFirst(View):
     """Every infeasible point is told as worse than every feasible one, by how infeasible it is.
 
     Deb, K. (2000), An efficient constraint handling method for genetic algorithms, Computer
-    Methods in Applied Mechanics and Engineering 186, 311-338.
+    Methods in Applied Mechanics and Engineering 186, 311-338. Equalities would leave nothing to
+    search among the feasible; so a violation up to a level counts as none, and the level falls from
+    that of the first points to nothing (Takahama, T., Sakai, S. (2006), Constrained optimization by
+    the epsilon constrained differential evolution, CEC).
     """
+
+    constraint_tolerance = 1e-6
 
     def __init__(self, problem: Problem) -> None:
         self._constraints = Constraints(problem.constraints)
         self._worst: float | None = None
+        self._level: float | None = None if self._constraints.has_equalities else 0.0
+        self._decay = 0.1 ** (1 / (TENTH * problem.n))
         self.problem = replace(problem, constraints=(), callback=None)
 
     def inward(self, ask: Ask, told: Told) -> Told:
         """Add violations to the worst feasible value seen."""
         broken = np.array([self._constraints.violation(x) for x in ask.points])
+        if self._level is None:
+            self._level = float(np.median(broken))
+        self._level *= self._decay ** len(broken)
+        broken = np.maximum(broken - max(self._level, FEASIBILITY), 0)
         feasible = (broken <= 0) & np.isfinite(told.values)
         if feasible.any():
             worst = float(told.values[feasible].max())

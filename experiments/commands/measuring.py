@@ -1,4 +1,4 @@
-"""The commands ``reproduce``, ``speed`` and ``agreement``."""
+"""The commands ``reproduce``, ``speed``, ``agreement`` and ``drop-in``."""
 
 import sys
 from argparse import Namespace
@@ -147,6 +147,28 @@ def agreement(options: Namespace) -> int:
     for sentence in beyond:
         print(f"experiments: {sentence}", file=sys.stderr)
     return ended(stopped, len(found), len(cases)) or (FAILED if beyond else OK)
+
+
+def drop_in(options: Namespace) -> int:
+    """Run scipy's tests on our `minimize`; 1 where one fails that does not differ on purpose."""
+    from experiments import drop_in as testing
+
+    make_folder(options.out)
+    with progress_bar() as progress:
+        progress.add_task("scipy's tests", total=None)
+        found = testing.run()
+    content = testing.summary(found, "experiments drop-in")
+    testing.save(found, options.out, content)
+    if options.json:
+        sys.stdout.write(to_json(content))
+    else:
+        show(testing.table(found))
+        say_written(options.out)
+    for name, error in found.failing.items():
+        print(f"experiments: {name} fails: {error}", file=sys.stderr)
+    for name in found.stale:
+        print(f"experiments: {name} is listed as differing, and does not fail", file=sys.stderr)
+    return OK if found.fits else FAILED
 
 
 def _usable(device: str) -> None:

@@ -4,11 +4,13 @@ One file a question; each names its sources.
 
 - `curves`: how the best value fell, with median and band.
 - `targets`, `runtime`, `ecdf`, `profiles`: what it took to reach which values.
+- `area`: how well a method searches, in one number.
 - `matrix`, `ranks`, `wins`: which method is better, on how many problems or seeds.
 - `bootstrap`, `verdict`: how sure that is; all of it in words.
 - `quantiles`, `steps`: medians where runs failed; step functions.
 """
 
+from experiments.statistics.area import Quality, qualities
 from experiments.statistics.bootstrap import (
     Interval,
     difference_interval,
@@ -32,6 +34,7 @@ __all__ = [
     "Ecdf",
     "Interval",
     "Matrix",
+    "Quality",
     "Ranking",
     "Span",
     "Steps",
@@ -52,6 +55,7 @@ __all__ = [
     "median",
     "median_interval",
     "performance_profiles",
+    "qualities",
     "quantiles",
     "ratio_interval",
     "simulate",

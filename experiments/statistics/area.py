@@ -66,23 +66,22 @@ def qualities(results: Results, problems: Collection[str] | None = None) -> dict
     dict of str to Quality
         By method, in the order of the plan; without those that no problem is left of.
     """
+    chosen = {
+        name
+        for name, problem in results.problems.items()
+        if problem.optimum is not None and (problems is None or name in problems)
+    }
     found: dict[str, Quality] = {}
     grouped = results.by_group()
     for method in contestants(results):
         parts = [
             kept
             for group in results.groups
-            if (kept := [r for r in grouped.get((group, method), []) if _counts(results, r, problems)])
+            if (kept := [r for r in grouped.get((group, method), []) if r.cell.problem in chosen])
         ]
         if parts:
             found[method] = _quality(results, parts)
     return found
-
-
-def _counts(results: Results, record: Record, problems: Collection[str] | None) -> bool:
-    name = record.cell.problem
-    known = results.problems[name].optimum is not None
-    return known and (problems is None or name in problems)
 
 
 def _quality(results: Results, parts: list[list[Record]]) -> Quality:

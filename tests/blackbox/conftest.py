@@ -117,12 +117,20 @@ def tell_all(opt: Optimizer, fun: Callable[[Any], float], rounds: int | None = N
     return batches
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the methods whose library is an extra that is not installed."""
+    for item in items:
+        for value in getattr(item, "callspec", None) and item.callspec.params.values() or ():
+            row = ALGORITHMS.get(value) if isinstance(value, str) else value
+            if isinstance(row, Method) and not row.installed:
+                reason = f"{row.name} needs {row.requires}, an extra that is not installed"
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
 @pytest.fixture(params=list(ALGORITHMS.values()), ids=list(ALGORITHMS))
 def row(request: pytest.FixtureRequest) -> Method:
     """Each method of the table in turn."""
     found: Method = request.param
-    if not found.installed:
-        pytest.skip(f"{found.name} needs {found.requires}, an extra that is not installed")
     return found
 
 

@@ -222,7 +222,10 @@ def test_methods_that_never_stop_get_a_stated_budget(name):
 # Boxes
 
 
-@pytest.mark.parametrize("name", ALGORITHMS)
+DRAWING = [k for k, row in ALGORITHMS.items() if row.random or row.start == "used"]
+
+
+@pytest.mark.parametrize("name", DRAWING)
 def test_a_start_is_drawn_where_none_is_given(name):
     first, other = (minimize(bowl, method=name, bounds=BOX, seed=s, budget=1) for s in (0, 1))
     assert not np.array_equal(first.x, other.x)

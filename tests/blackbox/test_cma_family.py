@@ -11,7 +11,6 @@ from cma.restricted_gaussian_sampler import GaussVkDSampler
 from blackbox import Optimizer, minimize
 from blackbox.algorithms.cmaes_restarts import BIPOP, IPOP
 
-FAMILY = ["cma", "sep-cma", "vkd-cma", "ipop-cma", "bipop-cma", "lq-cma"]
 START = np.array([1.0, -1.0, 0.5, 2.0])
 BOX = [(-3.0, 4.0)] * 4
 
@@ -104,7 +103,7 @@ def test_lq_needs_fewer_evaluations_and_asks_in_batches(opened, finish):
 
 
 def sizes_of_runs(name, seed=0, **options):
-    """Populations of the runs on a flat landscape, where each soon ends; the first batch of each."""
+    """Batches of runs on a flat landscape, where each soon ends."""
     batches = []
     with Optimizer(name, START, bounds=BOX, seed=seed, tolflatfitness=1, **options) as run:
         while not run.stopped:

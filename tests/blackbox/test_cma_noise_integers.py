@@ -1,7 +1,5 @@
 """CMA-ES on noisy objectives and on integers."""
 
-import dataclasses
-
 import cma
 import numpy as np
 import pytest
@@ -88,19 +86,20 @@ def end_point(name, seed, noisy, budget):
     return world.batches[-1].mean(axis=0)
 
 
-@pytest.mark.parametrize("name", NOISY)
+@pytest.mark.parametrize("name", ["cma", "sep-cma", "vkd-cma"])
 def test_ends_nearer_to_the_optimum_of_a_noisy_sphere(name):
     true = {}
     for noisy in (True, False):
-        ends = [end_point(name, seed, noisy, 3000) for seed in range(8)]
+        ends = [end_point(name, seed, noisy, 2000) for seed in range(6)]
         true[noisy] = [float(np.sum((x - 0.7) ** 2)) for x in ends]
     assert np.median(true[True]) < 0.7 * np.median(true[False])
     assert np.median(true[True]) < 0.25
 
 
-def test_the_end_point_is_the_mean_and_its_value_an_average():
+@pytest.mark.parametrize("name", NOISY)
+def test_the_end_point_is_the_mean_and_its_value_an_average(name):
     world = World(noisy_sphere(0), 1000)
-    stop = search("cma", world, **unbounded(5, noisy=True))
+    stop = search(name, world, **unbounded(5, noisy=True))
     assert "budget of 1000" in stop.reason
     assert (stop.success, stop.status) == (False, 1)
     assert world.count == 1000
@@ -126,7 +125,7 @@ def test_points_evaluated_again_are_asked_in_a_batch_of_their_own():
     assert all((first == x).all(axis=1).any() for x in again)
 
 
-def test_without_noise_nothing_is_evaluated_again(watched):
+def test_without_noise_nothing_is_evaluated_again():
     quiet, told = (World(lambda points: np.sum(points**2, axis=1), 400) for _ in range(2))
     search("cma", quiet, **unbounded(4, start=1.0))
     # What changes from batch to batch cannot be compared with another batch.
@@ -202,13 +201,12 @@ def test_failures_are_left_out_of_averages():
 # Integers
 
 
-def mixed(seed, n, k, condition):
-    """A mixed-integer ellipsoid, its mask and its optimum."""
+def mixed(seed, n, k, weights):
+    """A mixed-integer ellipsoid whose first k variables are integers, and their mask."""
     rng = np.random.default_rng(seed)
     mask = np.arange(n) < k
     optimum = rng.uniform(-8, 8, n)
     optimum = np.where(mask, np.rint(optimum), optimum)
-    weights = rng.permutation(np.logspace(0, np.log10(condition), n))
 
     def fun(points):
         return np.where(mask, np.rint(points) - optimum, points - optimum) ** 2 @ weights
@@ -216,12 +214,13 @@ def mixed(seed, n, k, condition):
     return fun, mask
 
 
-def best_of(name, seed, native, n, k, condition, budget, options=None):
-    fun, mask = mixed(seed, n, k, condition)
+def best_of(name, seed, native, k, weights, budget):
+    n = len(weights)
+    fun, mask = mixed(seed, n, k, weights)
     world = World(fun, budget)
     problem = boxed(n, 10, integrality=mask if native else None)
     problem["starts"] = np.full((1, n), 2.0)
-    search(name, world, seed, options=options, **problem)
+    search(name, world, seed, **problem)
     assert (np.abs(world.asked) <= 10).all()
     if native:
         assert np.array_equal(world.asked[:, mask], np.rint(world.asked[:, mask]))
@@ -229,23 +228,24 @@ def best_of(name, seed, native, n, k, condition, budget, options=None):
     return min(fun(batch).min() for batch in world.batches)
 
 
-@pytest.mark.parametrize(("n", "k", "condition"), [(5, 2, 1.0), (6, 3, 100.0), (4, 4, 10.0)])
+@pytest.mark.parametrize(("n", "k", "condition"), [(6, 3, 100.0), (4, 4, 10.0)])
 @pytest.mark.parametrize("name", WHOLE)
 def test_reaches_the_optimum_of_mixed_integer_ellipsoids(name, n, k, condition):
     budget = 400 if k == n else 3000
-    values = [best_of(name, seed, True, n, k, condition, budget) for seed in range(4)]
+    weights = np.logspace(0, np.log10(condition), n)[::-1]
+    values = [best_of(name, seed, True, k, weights, budget) for seed in range(3)]
     assert max(values) < 1e-8
 
 
 def test_integers_do_not_freeze_as_they_do_where_points_are_only_rounded():
-    # A first step that seldom reaches the next integer.
-    settings = {"n": 5, "k": 3, "condition": 1.0, "budget": 2000, "options": {"sigma0": 0.1}}
+    # Real variables matter so much more that steps are short before the integers are right.
+    weights = np.array([0.01] * 3 + [1e4] * 3)
     solved = {
-        native: sum(best_of("cma", seed, native, **settings) < 1e-8 for seed in range(8))
+        native: sum(best_of("cma", seed, native, 3, weights, 3000) < 1e-8 for seed in range(4))
         for native in (True, False)
     }
-    assert solved[True] == 8
-    assert solved[False] < 5
+    assert solved[True] == 4
+    assert solved[False] <= 1
 
 
 @pytest.mark.parametrize("name", WHOLE)
@@ -325,4 +325,3 @@ def test_options_for_integers_give_way_to_the_users():
         search("cma", world, options=options, **boxed(3, 9, integrality=mask))
         sizes.append(len(world.batches[0]))
     assert sizes == [11, 5]
-    assert dataclasses.replace(Problem(**boxed(3, 9)), integrality=mask).n == 3

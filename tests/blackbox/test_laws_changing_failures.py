@@ -34,6 +34,7 @@ class Failing(LeastSquares):
         return super().note(what, points, np.where(fails, np.nan, values))
 
 
+@pytest.mark.law(6, 7)
 @pytest.mark.parametrize("rates", [(0.25, 0.0), (0.0, 0.5), (0.25, 0.5)])
 @pytest.mark.parametrize("name", STEADY)
 def test_failures_are_counted_and_never_the_result(name, rates):
@@ -46,6 +47,7 @@ def test_failures_are_counted_and_never_the_result(name, rates):
     assert result.fun == at_full_fidelity(fun, result)
 
 
+@pytest.mark.law(6, 7)
 @pytest.mark.parametrize("name", STEADY)
 def test_failures_at_full_fidelity_alone_leave_no_success(name):
     result = search(Failing(in_full=1.0), name, np.zeros(N), budget=100, target=-1.0)
@@ -55,6 +57,7 @@ def test_failures_at_full_fidelity_alone_leave_no_success(name):
     assert np.isfinite(result.x).all()
 
 
+@pytest.mark.law(7)
 @pytest.mark.parametrize("name", STEADY)
 def test_nothing_but_failures_on_minibatches_ends_soon(name):
     result = search(Failing(on_batches=1.0), name, np.zeros(N), budget=None)
@@ -86,6 +89,7 @@ class Breaking(LeastSquares):
             raise self.error("stop here")
 
 
+@pytest.mark.law(9)
 @pytest.mark.parametrize("error", [Broken, KeyboardInterrupt, MemoryError])
 @pytest.mark.parametrize(("what", "at"), [("begin", 8), ("batch", 15), ("full", 2)])
 @pytest.mark.parametrize("name", STEADY)
@@ -102,6 +106,7 @@ def test_errors_reach_the_caller_with_the_best_at_full_fidelity(name, what, at, 
     assert "provisional" not in result.message
 
 
+@pytest.mark.law(9)
 @pytest.mark.parametrize("name", STEADY)
 def test_before_any_value_at_full_fidelity_the_result_is_provisional_and_says_so(name):
     fun = Breaking("full", 1, KeyboardInterrupt)
@@ -138,6 +143,7 @@ def test_points_scored_one_by_one_before_ctrl_c_are_known():
     assert caught.value.result.fun == min(values[0] for *_, values in fun.calls("batch"))
 
 
+@pytest.mark.law(7)
 @pytest.mark.parametrize("name", STEADY)
 def test_what_full_raises_may_count_as_a_failure(name):
     fun = Breaking("full", 2)
@@ -302,6 +308,7 @@ class Ending(LeastSquares):
         self.log.append(("end", self.generation, None, None))
 
 
+@pytest.mark.law(9)
 @pytest.mark.parametrize("name", STEADY)
 def test_the_objective_is_told_that_the_run_is_over(name):
     fun = Ending()

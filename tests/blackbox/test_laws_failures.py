@@ -30,6 +30,7 @@ def fail(kind):
 # Law 7: failures in a region, at random, everywhere.
 
 
+@pytest.mark.law(7)
 @pytest.mark.parametrize("kind", ["nan", "inf", "raise"])
 def test_converges_beside_a_region_of_failures(row, kind, search, sphere, watched):
     proof = row.proof
@@ -52,6 +53,7 @@ def test_converges_beside_a_region_of_failures(row, kind, search, sphere, watche
         assert result.history.failure_count > 0
 
 
+@pytest.mark.law(7)
 @pytest.mark.parametrize("kind", ["nan", "inf", "raise"])
 def test_a_quarter_of_failures_at_random(row, kind, search, sphere):
     proof, coin = row.proof, np.random.default_rng(1)
@@ -78,6 +80,7 @@ def test_a_quarter_of_failures_at_random(row, kind, search, sphere):
         assert result.fun < max(100 * proof.tolerance, 1e-3)
 
 
+@pytest.mark.law(7)
 @pytest.mark.parametrize("kind", ["nan", "inf", "raise"])
 @pytest.mark.parametrize("start", [None, START])
 def test_nothing_but_failures_ends_soon(row, kind, start, search, watched):
@@ -94,6 +97,7 @@ def test_nothing_but_failures_ends_soon(row, kind, start, search, watched):
     assert "success" not in result.message.lower()
 
 
+@pytest.mark.law(7)
 def test_nothing_but_failures_is_never_a_success(row, small, search):
     # The methods' own stopping rules see a flat landscape here.
     rules = {"patience": 2} if "patience" in row.options() else {}
@@ -102,6 +106,7 @@ def test_nothing_but_failures_is_never_a_success(row, small, search):
     assert not result.success
 
 
+@pytest.mark.law(7)
 def test_failures_end_an_ask_and_tell_run_too(row, opened):
     run = opened(row, START)
     while not run.stopped:
@@ -111,6 +116,7 @@ def test_failures_end_an_ask_and_tell_run_too(row, opened):
     assert run.best_value == np.inf
 
 
+@pytest.mark.law(7)
 def test_a_failed_start_is_survived(row, search, sphere, watched):
     fun = watched(lambda x: np.nan if np.array_equal(x, START) else sphere(x))
     result = search(row, fun, START, budget=2000, options=dict(row.proof.options))
@@ -152,6 +158,7 @@ BAD = {
 }
 
 
+@pytest.mark.law(8)
 @pytest.mark.parametrize("case", BAD)
 def test_bad_starts_and_bounds_are_named_before_the_first_evaluation(row, case, watched, sphere):
     (x0, bounds), error, name = BAD[case]
@@ -163,6 +170,7 @@ def test_bad_starts_and_bounds_are_named_before_the_first_evaluation(row, case, 
         Optimizer(row.name, x0, bounds=bounds, seed=0)
 
 
+@pytest.mark.law(8)
 @pytest.mark.parametrize(
     ("argument", "value", "error"),
     [
@@ -185,6 +193,7 @@ def test_a_bad_budget_or_seed_is_named(row, argument, value, error, search, watc
         Optimizer(row.name, np.zeros(4), bounds=BOX, **{argument: value})
 
 
+@pytest.mark.law(8)
 def test_several_starts_only_where_the_row_takes_them(row, search, watched, sphere):
     fun = watched(sphere)
     if row.several_starts:
@@ -210,6 +219,7 @@ def valley(x):
     return float(np.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2))
 
 
+@pytest.mark.law(9)
 @pytest.mark.parametrize("error", [Broken, KeyboardInterrupt, SystemExit, MemoryError])
 @pytest.mark.parametrize("at", [1, 2, 30])
 def test_errors_reach_the_caller_with_the_result_so_far(row, at, error, search, watched):
@@ -231,6 +241,7 @@ def test_errors_reach_the_caller_with_the_result_so_far(row, at, error, search, 
         assert valley(result.x) == result.fun
 
 
+@pytest.mark.law(9)
 def test_failed_evaluations_before_an_error_are_counted(row, search, watched):
     def breaks(x):
         if len(fun.points) == 16:
@@ -244,6 +255,7 @@ def test_failed_evaluations_before_an_error_are_counted(row, search, watched):
     assert caught.value.result.history.failure_count >= 5
 
 
+@pytest.mark.law(9)
 def test_an_error_in_a_batched_objective_leaves_the_batches_before(row, small, search):
     told = []
 
@@ -260,6 +272,7 @@ def test_an_error_in_a_batched_objective_leaves_the_batches_before(row, small, s
     assert result.fun in np.concatenate(told)
 
 
+@pytest.mark.law(9)
 @pytest.mark.parametrize("name", LOCAL)
 def test_an_error_inside_a_stencil_leaves_no_stencil_point_as_the_best(name, watched):
     fun = watched(lambda x: 1 / 0 if len(fun.points) == 4 else -float(x.sum()))
@@ -270,6 +283,7 @@ def test_an_error_inside_a_stencil_leaves_no_stencil_point_as_the_best(name, wat
     assert caught.value.result.fun == fun.values[0]
 
 
+@pytest.mark.law(9)
 @pytest.mark.parametrize("name", LOCAL)
 def test_an_objective_of_gradients_may_fail(name, watched):
     def fun(x):
@@ -290,6 +304,7 @@ def test_an_objective_of_gradients_may_fail(name, watched):
     assert np.isfinite(result.fun)
 
 
+@pytest.mark.law(9)
 def test_an_error_in_a_callback_reaches_the_caller(row, search, sphere):
     def callback(x):
         raise Broken
@@ -299,6 +314,7 @@ def test_an_error_in_a_callback_reaches_the_caller(row, search, sphere):
     assert np.isfinite(caught.value.result.fun)
 
 
+@pytest.mark.law(9)
 def test_user_code_runs_in_the_callers_thread(row, search, sphere):
     threads = set()
 

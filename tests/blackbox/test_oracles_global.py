@@ -432,3 +432,8 @@ def test_nothing_is_logged(caplog):
     with caplog.at_level(logging.WARNING):
         minimize(ripples, method="shgo", bounds=BOX)
     assert not caplog.records
+
+
+def test_a_noisy_objective_is_not_polished():
+    settings = {"method": "differential_evolution", "bounds": BOX, "seed": 1}
+    assert minimize(ripples, noisy=True, **settings).history.stencil_count == 0

@@ -117,15 +117,16 @@ def test_restarts_of_a_local_search_end_with_the_budget():
 
 
 def test_an_expensive_evaluation_asks_for_a_model_whatever_the_budget():
-    model = "bobyqa" if ALGORITHMS["bobyqa"].installed else "cobyqa"
-    assert recommend(5, 50).method == model
-    assert recommend(5, 300, expensive=True).method == model
+    assert recommend(5, 50).method == "cobyqa"
+    assert recommend(5, 300, expensive=True).method == "cobyqa"
     assert recommend(5, 50, expensive=False).method == "slsqp"
 
 
 def test_a_missing_library_gives_way_to_the_next_rule(monkeypatch):
-    monkeypatch.setattr(type(ALGORITHMS["bobyqa"]), "installed", property(lambda m: not m.requires))
-    assert recommend(5, 50).method == "cobyqa"
+    assert recommend(5).method == "cma"
+    there = property(lambda row: row.name != "cma")
+    monkeypatch.setattr(type(ALGORITHMS["cma"]), "installed", there)
+    assert recommend(5).method == "sep-cma"
 
 
 def test_matrices_that_do_not_fit_into_memory_are_avoided():

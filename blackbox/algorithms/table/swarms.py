@@ -31,6 +31,7 @@ ROWS = [
         bounds="required",
         start="seeded",
         many_starts=True,
+        constraints="native",
         batch="one particle",
         proof=Proof(1e-4, 3, 20_000, {"maxiter": 200}),
         tolerates_failures=True,
