@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: reproduce test test-slow speed speed-harness speed-population agreement conformance drop-in comparisons docs check setup clean
+.PHONY: reproduce test test-slow speed speed-methods speed-harness speed-population quality agreement conformance drop-in comparisons docs check setup clean
 
 reproduce: $(READY)
 	$(BIN)/experiments reproduce
@@ -19,6 +19,9 @@ test-slow: $(READY)
 
 speed: $(READY)
 	$(BIN)/experiments speed
+
+speed-methods: $(READY)
+	$(BIN)/experiments speed methods
 
 speed-harness: $(READY)
 	$(BIN)/experiments speed harness
@@ -53,6 +56,10 @@ comparisons: $(READY)
 	  --seeds 10 --budget 50000 --gradients --by passes --out $(RESULTS)/quantized
 	$(COMPARE) finetune --methods start,cma:CMA_diagonal=True:sigma0=0.1:popsize=50,$(SWARM),random \
 	  --seeds 10 --budget 20000 --out $(RESULTS)/finetune
+
+# How well the methods search, from what `make comparisons` wrote.
+quality: $(READY)
+	$(BIN)/experiments quality $(RESULTS)/bbob
 
 # The documentation, into site/: open site/index.html.
 docs: $(READY)

@@ -35,6 +35,7 @@ def choose(problem: Problem) -> Recommendation:
         changing=problem.changing,
         constraints=bool(problem.constraints),
         integers=problem.integrality is not None,
+        expensive=False,  # else cobyqa, of which a process can have one open run only
         bounds="all" if problem.bounded else "some" if limited else "none",
     )
 
@@ -179,7 +180,7 @@ def _chain(
         raise ValueError(
             f"a chain ends with a method that ends by itself; {rows[-1].name!r} never does"
         )
-    return Chain(tuple(algorithms), tuple(shares.tolist()), defaults)
+    return Chain(tuple(algorithms), tuple(shares.tolist()), rows[-1].kind == "local", defaults)
 
 
 def _without_fixed(problem: Problem) -> Problem:

@@ -124,7 +124,7 @@ RULES = (
         When("expensive", to=50),
         "cobyqa",
         "a quadratic model makes the most of few evaluations",
-        "Ragonneau (2022); More and Wild (2009); ahead of slsqp on 14 of BBOB's 24 functions in 10 "
+        "Ragonneau (2022); More and Wild (2009); ahead of slsqp on 15 of BBOB's 24 functions in 20 "
         "variables at 10 evaluations a variable",
     ),
     Rule(

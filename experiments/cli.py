@@ -131,9 +131,7 @@ def _reproduce(parser: argparse.ArgumentParser) -> None:
       experiments reproduce --seeds 20 --out elsewhere
       experiments reproduce --json | jq .checks
     """
-    parser.add_argument(
-        "--out", type=Path, default=Path("results/article"), metavar="DIR", help=_default("folder")
-    )
+    _add_out(parser, "results/article")
     parser.add_argument(
         "--seeds",
         type=_count,
@@ -326,9 +324,7 @@ def _speed(parser: argparse.ArgumentParser) -> None:
         default="loop",
         help=_default("what to measure"),
     )
-    parser.add_argument(
-        "--out", type=Path, default=Path("results/speed"), metavar="DIR", help=_default("folder")
-    )
+    _add_out(parser, "results/speed")
     parser.add_argument("--quick", action="store_true", help="fewer rounds, fewer sizes")
     parser.add_argument(
         "--device",
@@ -359,19 +355,15 @@ def _agreement(parser: argparse.ArgumentParser) -> None:
 def _drop_in(parser: argparse.ArgumentParser) -> None:
     """Run scipy's own tests of its minimize with ours in its place.
 
-    Exit code 1 where one fails that is not listed as differing on purpose.
-
     try:
-      experiments drop-in
       experiments drop-in --out elsewhere --json
     """
     _add_out(parser, "results/drop-in")
 
 
-def _add_out(parser: argparse.ArgumentParser, folder: str) -> None:
-    parser.add_argument(
-        "--out", type=Path, default=Path(folder), metavar="DIR", help=_default("folder")
-    )
+def _add_out(parser: argparse.ArgumentParser, to: str) -> None:
+    shown = _default("folder")
+    parser.add_argument("--out", type=Path, default=Path(to), metavar="DIR", help=shown)
 
 
 def _default(text: str) -> str:

@@ -6,10 +6,10 @@ from functools import partial
 from typing import Any, Final
 
 from experiments.method_sides import (
-    N,
     RESTARTS,
     STARTS,
     STEPS,
+    N,
     Side,
     annealing,
     chain,

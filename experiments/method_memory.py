@@ -12,15 +12,17 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from math import isqrt
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments.report import Column, Table, number
+
+if TYPE_CHECKING:
+    from blackbox.algorithms import Method
 
 Array = NDArray[np.float64]
 
@@ -33,6 +35,8 @@ LINEAR = 2.0
 """Goal: a variable costs at most so much more in the largest problem than in the smallest."""
 VECTORS = 1_000
 """Goal: a refusal comes before so many vectors are made."""
+LEFT_OUT = ("grid",)
+"""No method for many variables: two points an axis are 2^n points."""
 OPTIONS: dict[str, dict[str, Any]] = {
     "pso": {"swarmsize": 20, "maxiter": 10},
     "pyswarm": {"swarmsize": 20, "maxiter": 10},
@@ -120,7 +124,11 @@ def scaling() -> list[str]:
     """Return the methods that say to hold vectors only, if their library is here."""
     from blackbox import ALGORITHMS
 
-    return [row.name for row in ALGORITHMS.values() if row.installed and not row.matrices]
+    return [
+        row.name
+        for row in ALGORITHMS.values()
+        if row.installed and not row.matrices and row.name not in LEFT_OUT
+    ]
 
 
 def peaks(methods: Iterable[str], sizes: Iterable[int] = SIZES) -> Iterator[Peak]:
@@ -149,16 +157,21 @@ def refusals() -> list[Refusal]:
     """Give each method with matrices a problem that is too large for this machine."""
     from blackbox import ALGORITHMS
 
-    return [
-        _refuse(row.name, row.matrices)
-        for row in ALGORITHMS.values()
-        if row.installed and row.matrices
-    ]
+    return [_refuse(row) for row in ALGORITHMS.values() if row.installed and row.matrices]
 
 
 def tables(found: list[Peak], refused: list[Refusal]) -> list[Table]:
     """Return a line a method: those with vectors only, then those with matrices."""
     return [_vectors(found), _matrices(refused)]
+
+
+def summary(found: list[Peak], refused: list[Refusal]) -> dict[str, Any]:
+    """Return all figures, ready for JSON."""
+    return {
+        "evaluations": EVALUATIONS,
+        "vectors": [asdict(one) | {"vectors": one.vectors} for one in found],
+        "matrices": [asdict(one) | {"in_time": one.in_time} for one in refused],
+    }
 
 
 def measure(method: str, n: int) -> dict[str, int | None]:
@@ -195,20 +208,34 @@ def _run(method: str, n: int, objective: Sphere) -> None:
     )
 
 
-def _refuse(method: str, matrices: float) -> Refusal:
-    from blackbox.choice import _memory as memory
-
-    n = isqrt(int(memory() / 2 / (8 * matrices))) + 1
+def _refuse(row: "Method") -> Refusal:
+    n = _too_large(row)
     objective, refused = Sphere(), False
     tracemalloc.start()
     try:
-        _run(method, n, objective)
+        _run(row.name, n, objective)
     except MemoryError:
         refused = not objective.calls
     finally:
         allocated = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-    return Refusal(method, matrices, n, refused, allocated)
+    return Refusal(row.name, row.matrices, n, refused, allocated)
+
+
+def _too_large(row: "Method") -> int:
+    """The smallest n that is refused."""
+    from blackbox.choice import check_memory
+
+    low, high = 1, 2**30
+    while low < high:
+        middle = (low + high) // 2
+        try:
+            check_memory(row, middle)
+        except MemoryError:
+            high = middle
+        else:
+            low = middle + 1
+    return low
 
 
 def _status(field: str) -> int:
@@ -220,6 +247,8 @@ def _status(field: str) -> int:
 
 
 def _vectors(found: list[Peak]) -> Table:
+    from blackbox import ALGORITHMS
+
     by_method: dict[str, list[Peak]] = {}
     for peak in found:
         by_method.setdefault(peak.method, []).append(peak)
@@ -231,7 +260,11 @@ def _vectors(found: list[Peak]) -> Table:
             Column("vectors"),
             Column("process, MiB", extra=True),
         ]
-    columns += [Column("growth a variable"), Column("linear", number=False)]
+    columns += [
+        Column("growth a variable"),
+        Column("linear", number=False),
+        Column("said to hold", number=False, extra=True),
+    ]
     rows = []
     for method, peaks_ in by_method.items():
         texts = [method]
@@ -243,7 +276,8 @@ def _vectors(found: list[Peak]) -> Table:
                 number(process, 3),
             ]
         growth = peaks_[-1].vectors / peaks_[0].vectors
-        rows.append([*texts, number(growth, 3), "yes" if growth <= LINEAR else "NO"])
+        linear = "yes" if growth <= LINEAR else "NO"
+        rows.append([*texts, number(growth, 3), linear, ALGORITHMS[method].memory])
     notes = [
         f"A run of {EVALUATIONS} evaluations of a sphere with gradients: the most that Python and "
         "numpy held beyond what was there before, in MiB and in vectors of n floats, batches "

@@ -18,7 +18,12 @@ from experiments.report import Column, Table, number, to_json, write
 
 LIMIT = 15.0
 """Seconds for one benchmark, after its first rounds."""
-PAGES = {"loop": "README", "harness": "harness", "population": "population"}
+PAGES = {
+    "loop": "README",
+    "methods": "methods",
+    "harness": "harness",
+    "population": "population",
+}
 """The page of each topic, and where its numbers are: README's in ``speed.json``."""
 Timed = tuple[float, int]
 """Seconds and units of work (evaluations, switches, imports) of one run."""

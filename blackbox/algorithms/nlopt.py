@@ -31,6 +31,9 @@ _REASONS = {
     -4: "rounding errors keep nlopt from going on; the result may be useful all the same",
 }
 
+STEP = 0.2
+"""First step, as a share of the box."""
+
 _HUGE = 1e150
 """Values are kept below this, so that a quadratic model's squares of them are finite."""
 
@@ -58,7 +61,8 @@ class _Settings:
     maxeval
         Evaluations; 0: as many as it takes.
     initial_step
-        Of every variable, or of each, (n,); None: the library's own guess by the bounds.
+        Of every variable, or of each, (n,); None: 0.2 of the box where that is finite, else the
+        library's own guess. That would be tiny for a start near a bound, in a box too.
     """
 
     xtol_rel: float = 1e-8
@@ -96,8 +100,11 @@ class _Search(Blocking, _Settings):
         opt.set_ftol_rel(self.ftol_rel)
         opt.set_ftol_abs(self.ftol_abs)
         opt.set_maxeval(self.maxeval)
-        if self.initial_step is not None:
-            steps = np.broadcast_to(np.asarray(self.initial_step, dtype=float), problem.n)
+        steps = self.initial_step
+        if steps is None and problem.bounded:
+            steps = STEP * (problem.upper - problem.lower)
+        if steps is not None:
+            steps = np.broadcast_to(np.asarray(steps, dtype=float), problem.n)
             opt.set_initial_step(np.append(steps, [0.5] * padding))
         code = -4
         try:

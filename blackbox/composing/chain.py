@@ -31,12 +31,15 @@ class Chain(Composite):
         What runs, in order.
     shares
         What each may spend of the budget that is left when a round begins; they sum to 1.
+    polishes
+        Whether the last is a local method, which may be ended when it stops paying.
     defaults
         Evaluations of methods that never stop by themselves, where there is no budget; else None.
     """
 
     algorithms: tuple[Algorithm, ...]
     shares: tuple[float, ...]
+    polishes: bool
     defaults: tuple[int | None, ...]
 
     @property
@@ -73,7 +76,9 @@ class Chain(Composite):
                     spent, ran = seen.evaluation_count, True
                 if seen.best_value != polished:
                     paused = any(pause.run is not None for pause in pauses)
-                    limit = _Stalled(seen, problem.n) if paused else _Recorded(seen)
+                    limit = (
+                        _Stalled(seen, problem.n) if paused and self.polishes else _Recorded(seen)
+                    )
                     shown = _shown(problem, seen, left)
                     stop = yield Part(self.algorithms[-1], shown, limit=limit)
                     iterations += int(stop.extras.get("nit", 0))

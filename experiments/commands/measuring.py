@@ -1,8 +1,10 @@
 """The commands ``reproduce``, ``speed``, ``agreement`` and ``drop-in``."""
 
+import importlib.util
 import sys
 from argparse import Namespace
 from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from experiments.cli import FAILED, OK, UsageError
 from experiments.commands.shared import (
@@ -14,6 +16,10 @@ from experiments.commands.shared import (
     show,
 )
 from experiments.report import to_json
+
+if TYPE_CHECKING:
+    from experiments.report import Table
+    from experiments.speed import Benchmark
 
 
 def reproduce(options: Namespace) -> int:
@@ -49,37 +55,23 @@ def speed(options: Namespace) -> int:
     if options.device or options.threads:
         raise UsageError("--device and --threads belong to `experiments speed population`")
     from experiments import speed as measuring
-    from experiments.problems import bbob
 
-    packages: list[str] = []
-    if options.topic == "harness":
-        from experiments.harness_cases import BENCHMARKS
-
-        packages = ["ioh"]
-        try:
-            bbob.require()
-        except ModuleNotFoundError as error:
-            raise UsageError(str(error)) from None
-    else:
-        from experiments.speed_cases import BENCHMARKS
-
+    benchmarks, packages = _benchmarks(options.topic)
     make_folder(options.out)
     found, stopped = collect(
-        measuring.measure_all(BENCHMARKS, quick=options.quick),
-        len(BENCHMARKS),
-        (b.name for b in BENCHMARKS),
+        measuring.measure_all(benchmarks, quick=options.quick),
+        len(benchmarks),
+        (b.name for b in benchmarks),
     )
+    tables: list[Table] = []
+    more: dict[str, Any] = {}
+    measured = len(found)
+    if not stopped:
+        tables, more, stopped = _sizes(options.topic)
     words = ["experiments speed", *([options.topic] if options.topic != "loop" else [])]
     words += ["--quick"] if options.quick else []
     command = " ".join(words) + (", stopped early" if stopped else "")
-    content = measuring.summary(found, command, *packages)
-    tables = []
-    if options.topic == "harness" and not stopped:
-        from experiments import harness_size
-
-        size = harness_size.measure()
-        tables = [harness_size.table(size)]
-        content["long_runs"] = asdict(size)
+    content = measuring.summary(found, command, *packages) | more
     if found:
         measuring.save(found, options.out, content, options.topic, tables)
     if options.json:
@@ -88,7 +80,52 @@ def speed(options: Namespace) -> int:
         for table in [measuring.table(found), *tables]:
             show(table)
         say_written(options.out)
-    return ended(stopped, len(found), len(BENCHMARKS))
+    return ended(stopped, measured, len(benchmarks))
+
+
+def _benchmarks(topic: str) -> "tuple[list[Benchmark], list[str]]":
+    """What a topic measures, and the packages whose versions count, too."""
+    if topic == "loop":
+        from experiments import speed_cases
+
+        return speed_cases.BENCHMARKS, []
+    if topic == "methods":
+        from experiments import method_cases
+
+        nlopt = importlib.util.find_spec("nlopt") is not None
+        return method_cases.BENCHMARKS, ["nlopt"] if nlopt else []
+    from experiments import harness_cases
+    from experiments.problems import bbob
+
+    try:
+        bbob.require()
+    except ModuleNotFoundError as error:
+        raise UsageError(str(error)) from None
+    return harness_cases.BENCHMARKS, ["ioh"]
+
+
+def _sizes(topic: str) -> "tuple[list[Table], dict[str, Any], bool]":
+    """What is no time: tables, their figures for JSON, and whether Ctrl-C ended it."""
+    if topic == "harness":
+        from experiments import harness_size
+
+        size = harness_size.measure()
+        return [harness_size.table(size)], {"long_runs": asdict(size)}, False
+    if topic == "methods":
+        from experiments import method_memory as memory
+
+        names = memory.scaling()
+        labels = [f"memory of {name}" for name in names for _ in memory.SIZES]
+        peaks, stopped = collect(memory.peaks(names), len(labels), labels)
+        if stopped:
+            return [], {}, True
+        refusals = memory.refusals()
+        return (
+            memory.tables(peaks, refusals),
+            {"memory": memory.summary(peaks, refusals)},
+            False,
+        )
+    return [], {}, False
 
 
 def _population(options: Namespace) -> int:

@@ -29,6 +29,8 @@ def reference(watched, name, fun=valley, bounds=BOX, steps=None, **tolerances):
         opt.set_upper_bounds([high for _, high in bounds])
     for key, value in ({"xtol_rel": 1e-8} | tolerances).items():
         getattr(opt, f"set_{key}")(value)
+    if steps is None and bounds is not None and np.isfinite(bounds).all():
+        steps = [0.2 * (high - low) for low, high in bounds]
     if steps is not None:
         opt.set_initial_step(steps)
     x = opt.optimize(START)

@@ -195,6 +195,7 @@ def test_auto_asks_the_same_rules(given):
         noisy="noisy" in given,
         integers="integrality" in given,
         constraints="constraints" in given,
+        expensive=False,
         bounds="all" if "bounds" in given else "none",
     )
     assert result.method == asked.method

@@ -184,8 +184,8 @@ ROWS = [
         "scipy_methods:TrustKrylov",
         "Newton in a trust region, its steps in a Krylov subspace",
         proof=Proof(1e-6, 100, 4000),
-        paper="Gould, N. I. M., Lucidi, S., Roma, M., Toint, P. L. (1999), Solving the trust-region "
-        "subproblem using the Lanczos method, SIAM Journal on Optimization 9, 504-525",
+        paper="Gould, N. I. M., Lucidi, S., Roma, M., Toint, P. L. (1999), Solving the "
+        "trust-region subproblem using the Lanczos method, SIAM Journal on Optimization 9, 504-525",
         **_HESSIAN,
     ),
     _scipys(
