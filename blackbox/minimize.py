@@ -86,8 +86,8 @@ def minimize(
         true: values (k,) of a batch (k, n). NaN and inf are failed evaluations. For minibatches
         and fresh noise see the notes.
     x0
-        The start, (n,); several, (k, n), for local methods, which walk from all of them at once, and
-        for those that put them into a population. None with bounds: the method draws its own.
+        The start, (n,); several, (k, n), for local methods, which walk from all of them at once,
+        and for those that put them into a population. None with bounds: the method draws its own.
     args
         Further arguments of `fun` and `jac`.
     method

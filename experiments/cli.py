@@ -353,11 +353,7 @@ def _agreement(parser: argparse.ArgumentParser) -> None:
 
 
 def _drop_in(parser: argparse.ArgumentParser) -> None:
-    """Run scipy's own tests of its minimize with ours in its place.
-
-    try:
-      experiments drop-in --out elsewhere --json
-    """
+    """Run scipy's own tests of its minimize with ours in its place."""
     _add_out(parser, "results/drop-in")
 
 

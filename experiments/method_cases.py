@@ -91,7 +91,7 @@ def _serials() -> list[Benchmark]:
             f"{name}, point by point",
             f"minimize() on Rosenbrock's function, n = {N}",
             "nlopt called by hand" if name in _NLOPT else "scipy's own",
-            15,
+            31,
             prepare,
             judge="extra",
             goal=SERIAL_GOAL,

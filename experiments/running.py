@@ -249,7 +249,7 @@ class _Trace:
 
 
 def _allowed() -> float:
-    from blackbox.history import FEASIBILITY
+    from blackbox.constraints import FEASIBILITY
 
     return FEASIBILITY
 

@@ -36,6 +36,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     cases: dict[tuple[str, str], list[pytest.Item]] = defaultdict(list)
     for item in items:
         method, laws = method_of(item), laws_of(item)
+        if method is not None and not ALGORITHMS[method].installed:
+            reason = f"{method} needs {ALGORITHMS[method].requires}, which is not installed"
+            item.add_marker(pytest.mark.skip(reason=reason))
         if method is None or not laws:
             continue
         item.user_properties += [("method", method), *(("law", law) for law in laws)]
@@ -115,16 +118,6 @@ def tell_all(opt: Optimizer, fun: Callable[[Any], float], rounds: int | None = N
         batches.append(opt.ask())
         opt.tell([fun(x) for x in batches[-1]])
     return batches
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip the methods whose library is an extra that is not installed."""
-    for item in items:
-        for value in getattr(item, "callspec", None) and item.callspec.params.values() or ():
-            row = ALGORITHMS.get(value) if isinstance(value, str) else value
-            if isinstance(row, Method) and not row.installed:
-                reason = f"{row.name} needs {row.requires}, an extra that is not installed"
-                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(params=list(ALGORITHMS.values()), ids=list(ALGORITHMS))

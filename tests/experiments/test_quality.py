@@ -6,7 +6,6 @@ from experiments import cli, quality
 from experiments.comparison import Comparison
 from tests.experiments import own
 from tests.experiments.statistics.cases import record
-from tests.experiments import own
 from tests.experiments.statistics.test_area import KNOWN
 
 
