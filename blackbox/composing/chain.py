@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 
-from blackbox.composing.parts import Composite, Limit, Part, Pause, Plan
+from blackbox.composing.parts import Composite, Counts, Limit, Part, Pause, Plan
 from blackbox.constraints import FEASIBILITY, measure_violation
 from blackbox.history import History
 from blackbox.types import Algorithm, Ask, Problem, RandomStream, Stop, Told
@@ -54,7 +54,7 @@ class Chain(Composite):
         pauses = [Pause() for _ in self.algorithms[:-1]]
         try:
             polished = math.inf
-            first, iterations = True, 0
+            first, counts = True, Counts()
             while True:
                 spent, left = seen.evaluation_count, math.inf
                 if problem.budget is not None:
@@ -72,7 +72,7 @@ class Chain(Composite):
                         pause=pause,
                     )
                     stop = yield part
-                    iterations += int(stop.extras.get("nit", 0))
+                    counts.add(stop)
                     spent, ran = seen.evaluation_count, True
                 if seen.best_value != polished:
                     paused = any(pause.run is not None for pause in pauses)
@@ -81,11 +81,11 @@ class Chain(Composite):
                     )
                     shown = _shown(problem, seen, left)
                     stop = yield Part(self.algorithms[-1], shown, limit=limit)
-                    iterations += int(stop.extras.get("nit", 0))
+                    counts.add(stop)
                     polished = seen.best_value
                 first = False
                 if problem.budget is None or not any(p.run is not None for p in pauses) or not ran:
-                    return stop._replace(extras=dict(stop.extras) | {"nit": iterations})
+                    return stop._replace(extras=dict(stop.extras) | counts.sums)
         finally:
             for pause in pauses:
                 pause.close()

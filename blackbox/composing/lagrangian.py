@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from blackbox.composing.parts import Composite, Limit, Part, Plan
+from blackbox.composing.parts import Composite, Counts, Limit, Part, Plan
 from blackbox.composing.views import Augmented
 from blackbox.types import Algorithm, Ask, Problem, RandomStream, Run, Stop, Told
 
@@ -45,27 +45,27 @@ class Lagrangian(Composite):
         if view.best_x is None:
             return Stop("the value at the start is not finite; begin elsewhere", False, 4)
         view.penalty = _first_penalty(view, x)
-        far, rounds, iterations = np.inf, 0, 0
+        far, rounds, counts = np.inf, 0, Counts()
         while rounds < ROUNDS:
             view.begin()
             shown = replace(view.problem, starts=x[None])
             stop = yield Part(self.algorithm, shown, view, _Share(self.share))
             rounds += 1
-            iterations += int(stop.extras.get("nit", 0))
+            counts.add(stop)
             if view.best_x is None:
                 break
             x, before = view.best_x, far
             far = view.update(x)
             if far <= CONSTRAINT_TOLERANCE:
-                return self._stop(view, rounds, iterations, stop.reason, True)
+                return self._stop(view, rounds, counts, stop.reason, True)
             if far > before / 2:
                 view.penalty *= GROWTH
-        return self._stop(view, rounds, iterations, "constraints are still broken", False)
+        return self._stop(view, rounds, counts, "constraints are still broken", False)
 
     @staticmethod
-    def _stop(view: Augmented, rounds: int, iterations: int, why: str, success: bool) -> Stop:
+    def _stop(view: Augmented, rounds: int, counts: Counts, why: str, success: bool) -> Stop:
         text = f"augmented Lagrangian, {rounds} rounds: {why}"
-        extras: dict[str, Any] = {"nit": iterations}
+        extras: dict[str, Any] = dict(counts.sums)
         if view.best_x is not None:
             extras |= {"x": view.best_x, "fun": view.best_value}
         return Stop(text, success, 0 if success else 4, extras)

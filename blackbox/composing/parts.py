@@ -5,6 +5,8 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from blackbox.blocking import Blocking, drive
 from blackbox.composing.views import View
 from blackbox.constraints import FEASIBILITY
@@ -160,6 +162,19 @@ def _perform(part: Part, rng: RandomStream) -> Run:
     finally:
         if run is not None:
             run.close()
+
+
+class Counts:
+    """Adds up what the solvers of a run counted: iterations, gradients, Hessians."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, int] = {"nit": 0}
+
+    def add(self, stop: Stop) -> None:
+        """Take in how a part ended."""
+        for name in ("nit", "njev", "nhev"):
+            if isinstance(stop.extras.get(name), (int, np.integer)):
+                self.sums[name] = self.sums.get(name, 0) + int(stop.extras[name])
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 
-from blackbox.composing.parts import Composite, Part, Plan
+from blackbox.composing.parts import Composite, Counts, Part, Plan
 from blackbox.composing.starts import draw, rank_end
 from blackbox.constraints import FEASIBILITY, measure_violation
 from blackbox.types import Algorithm, Problem, RandomStream, Stop
@@ -34,15 +34,15 @@ class Restarted(Composite):
         violation = measure_violation(problem.constraints)
         problem = replace(problem, callback=None)
         best: Stop | None = None
-        rank, iterations, runs = (math.inf, math.inf), 0, 0
+        rank, counts, runs = (math.inf, math.inf), Counts(), 0
         while True:
             shown = problem if runs == 0 else replace(problem, starts=draw(problem, rng))
             stop = yield Part(self.algorithm, shown)
             runs += 1
-            iterations += int(stop.extras.get("nit", 0))
+            counts.add(stop)
             ranked = rank_end(stop, violation, self.constraint_tolerance)
             if best is None or ranked < rank:
                 best, rank = stop, ranked
             if runs > self.restarts:
-                extras = dict(best.extras) | {"nit": iterations, "runs": runs}
+                extras = dict(best.extras) | counts.sums | {"runs": runs}
                 return best._replace(extras=extras)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from blackbox.composing.parts import Counts
 from blackbox.constraints import FEASIBILITY, measure_violation
 from blackbox.types import Algorithm, Array, Ask, Problem, RandomStream, Run, Stop, Told
 
@@ -75,12 +76,17 @@ class Together:
             return rank_end(stop, violation, self.constraint_tolerance)
 
         best = min(ends, key=rank)
-        nowhere = np.full(problem.n, np.nan)
-        extras: dict[str, Any] = dict(best.extras) | {
-            "nit": sum(int(stop.extras.get("nit", 0)) for stop in ends),
-            "ends_x": np.array([nowhere if (x := e.extras["x"]) is None else x for e in ends]),
-            "ends_fun": np.array([float(e.extras["fun"]) for e in ends]),
-        }
+        nowhere, counts = np.full(problem.n, np.nan), Counts()
+        for end in ends:
+            counts.add(end)
+        extras: dict[str, Any] = (
+            dict(best.extras)
+            | counts.sums
+            | {
+                "ends_x": np.array([nowhere if (x := e.extras["x"]) is None else x for e in ends]),
+                "ends_fun": np.array([float(e.extras["fun"]) for e in ends]),
+            }
+        )
         return best._replace(extras=extras)
 
 

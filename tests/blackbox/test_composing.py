@@ -318,8 +318,9 @@ def test_each_start_is_walked_as_it_would_be_alone(name, no_thread_left):
         assert result.fun == min(one.fun for one in alone)
 
 
+@pytest.mark.parametrize("name", ["l-bfgs-b", "slsqp"])
 @pytest.mark.parametrize("jac", ["joint", "separate", "stencil"])
-def test_batches_of_several_starts_are_one(jac):
+def test_batches_of_several_starts_are_one(jac, name):
     sizes = []
 
     def fun(points):
@@ -328,11 +329,15 @@ def test_batches_of_several_starts_are_one(jac):
         return (values, 4 * (points - 0.7) ** 3) if jac == "joint" else values
 
     slope = {"joint": True, "separate": lambda points: 4 * (points - 0.7) ** 3, "stencil": None}
-    result = minimize(fun, STARTS, method="l-bfgs-b", jac=slope[jac], batched=True)
+    settings = {"method": name, "jac": slope[jac], "batched": True}
+    result = minimize(fun, STARTS, **settings)
     assert result.success
     assert sizes[0] == 5
-    assert np.mean(sizes) > (8 if jac == "stencil" else 3)
+    assert np.mean(sizes) > (8 if jac == "stencil" else 2)
     assert sum(sizes) == result.nfev
+    alone = [minimize(fun, x, **settings) for x in STARTS]
+    assert result.nfev == sum(one.nfev for one in alone)
+    assert result.njev == sum(one.njev for one in alone)
 
 
 def test_several_starts_begin_again_together():
