@@ -235,15 +235,21 @@ class Pointwise:
         slope: Array = told.gradients[0]
         return slope
 
-    def differences(self, x: Array, relative_step: float | Array | None = None) -> Array:
-        """Gradient at `x` by finite differences, for solvers that make none themselves."""
+    def differences(
+        self,
+        x: Array,
+        step: float | None = None,
+        relative_step: float | Array | None = None,
+    ) -> Array:
+        """Gradient at `x` by finite differences; steps as for `blackbox.stencil.gradient`.
+
+        With less ado than by scipy's own way, whose steps these are.
+        """
         if not self.at(x):
             self.value(x)
         if not math.isfinite(self.values[0]):
             return np.zeros(len(x))
-        asking = stencil.gradient(
-            self._problem, self.points, self.values, relative_step=relative_step
-        )
+        asking = stencil.gradient(self._problem, self.points, self.values, step, relative_step)
         slopes: Array = drive(asking, self._evaluate)[0]
         return slopes
 

@@ -79,7 +79,7 @@ def choose_method(
         joined by ``+``.
     problem, options, tol
         The problem; the method's options (a chain's: a mapping from each name to its options, and
-        ``"shares"``); what sets the methods' main tolerances.
+        ``share`` of the budget); what sets the methods' main tolerances.
 
     Raises
     ------
@@ -100,13 +100,12 @@ def choose_method(
         check_fit(row, free)
     if len(rows) == 1:
         algorithm, plain = assemble(rows[0], _set_tolerance(rows[0], settings, tol), free)
-        endless = isinstance(algorithm, Restarted) and math.isinf(algorithm.restarts)
         chosen = Chosen(
             rows[0].name,
             reason,
             algorithm,
             rows[0].callback if plain else "batch",
-            ENDLESS if endless else rows[0].default_budget,
+            ENDLESS if _is_endless(algorithm) else rows[0].default_budget,
         )
     else:
         chosen = Chosen(
@@ -151,36 +150,66 @@ def _chain(
     rows: list[Method], problem: Problem, options: dict[str, Any], tol: float | None
 ) -> Chain:
     """Make a chain; its options are the parts', by name."""
-    by_name: dict[str, Mapping[str, Any]] = {}
-    shares = options.pop("shares", None)
+    by_name: dict[str, dict[str, Any]] = {row.name: {} for row in rows}
     for name, given in options.items():
-        try:
-            row = find(name)
-        except ValueError:
-            row = None
-        if row not in rows or not isinstance(given, Mapping):
+        row = next((row for row in rows if row is _known(name)), None)
+        if row is None or not isinstance(given, Mapping):
             raise ValueError(
-                f"options of a chain are a mapping for each of its methods, and 'shares': "
+                f"options of a chain are a mapping for each of its methods, "
                 f"{{{rows[0].name!r}: {{...}}}}; got {name!r}: {given!r:.40}"
             )
-        by_name[row.name] = given
-    if shares is None:
-        shares = [(1 - LAST) / (len(rows) - 1)] * (len(rows) - 1) + [LAST]
-    shares = np.asarray(shares, dtype=float)
-    if shares.shape != (len(rows),) or not (shares > 0).all() or abs(shares.sum() - 1) > 1e-9:
-        raise ValueError(f"shares is {len(rows)} numbers above 0 that sum to 1; got {shares}")
-    algorithms = []
+        by_name[row.name] = dict(given)
+    given_shares = {name: own.pop("share") for name, own in by_name.items() if "share" in own}
+    shares = _split_budget([row.name for row in rows], given_shares)
+    algorithms: list[Algorithm] = []
+    defaults: list[int | None] = []
     for row in rows:
-        given = dict(by_name.get(row.name, {}))
+        own = by_name[row.name]
         if tol is not None and row.tolerance_options:
-            given = _set_tolerance(row, given, tol)
-        algorithms.append(assemble(row, given, problem)[0])
-    defaults = tuple(row.default_budget for row in rows)
-    if defaults[-1] is not None:
+            own = _set_tolerance(row, own, tol)
+        algorithm = assemble(row, own, problem)[0]
+        algorithms.append(algorithm)
+        defaults.append(ENDLESS if _is_endless(algorithm) else row.default_budget)
+    if defaults[-1] is not None and problem.budget is None:
         raise ValueError(
-            f"a chain ends with a method that ends by itself; {rows[-1].name!r} never does"
+            f"a chain without a budget ends with a method that ends by itself, and "
+            f"{rows[-1].name!r} does not; give a budget"
         )
-    return Chain(tuple(algorithms), tuple(shares.tolist()), rows[-1].kind == "local", defaults)
+    return Chain(tuple(algorithms), shares, rows[-1].kind == "local", tuple(defaults))
+
+
+def _known(name: Any) -> Method | None:
+    try:
+        return find(name)
+    except (TypeError, ValueError):
+        return None
+
+
+def _is_endless(algorithm: Algorithm) -> bool:
+    return isinstance(algorithm, Restarted) and math.isinf(algorithm.restarts)
+
+
+def _split_budget(names: list[str], given: dict[str, Any]) -> tuple[float, ...]:
+    """Shares of the budget: those given, and the rest in equal parts to the others.
+
+    Where none is given, `LAST` is for the last.
+    """
+    if not given:
+        given = {names[-1]: LAST}
+    others = [name for name in names if name not in given]
+    try:
+        taken = sum(float(given[name]) for name in names if name in given)
+        fits = all(float(share) > 0 for share in given.values())
+    except (TypeError, ValueError):
+        taken, fits = math.nan, False
+    if not fits or not (taken < 1 if others else math.isclose(taken, 1)):
+        raise ValueError(
+            "share is what a method of a chain may spend of the budget: above 0, below 1, and 1 in "
+            f"all; got {given}"
+        )
+    return tuple(
+        float(given[name]) if name in given else (1 - taken) / len(others) for name in names
+    )
 
 
 def _without_fixed(problem: Problem) -> Problem:

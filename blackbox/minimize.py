@@ -114,7 +114,8 @@ def minimize(
         iteration); raise `StopIteration` to stop.
     options
         The method's options, by its library's names and defaults; ``restarts`` of local methods,
-        and ``constraint_handling``. A chain's: a mapping for each name, and ``shares``.
+        and ``constraint_handling``. A chain's: a mapping for each name, with its ``share`` of the
+        budget.
     batched
         Whether `fun` scores batches.
     budget

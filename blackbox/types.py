@@ -74,7 +74,7 @@ Evaluate = Callable[[Ask], Told]
 
 Callback = Callable[..., object]
 
-Scheme = Literal["2-point", "3-point"]
+Scheme = Literal["2-point", "3-point", "cs"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -82,19 +82,24 @@ def check_method(text: str) -> str:
     ValueError
         For a method or an option that is not known, or a value that the method refuses.
     """
+    links = _links(text)
+    if len(links) > 1:
+        checked = [_check_one(link, ("share",)) for link in links]
+        for whole in ("auto", START):
+            if whole in checked:
+                raise ValueError(f"{text!r}: {whole!r} is no part of a chain; name a method")
+        return "+".join(checked)
+    return _check_one(text)
+
+
+def _check_one(text: str, besides: tuple[str, ...] = ()) -> str:
     from scipy.optimize import OptimizeWarning
 
     from blackbox.algorithms import find
     from blackbox.composing.assembling import split_options
 
-    links = _links(text)
-    if len(links) > 1:
-        checked = [check_method(link) for link in links]
-        for whole in ("auto", START):
-            if whole in checked:
-                raise ValueError(f"{text!r}: {whole!r} is no part of a chain; name a method")
-        return "+".join(checked)
-    name, options = parse_method(text)
+    name, options = _parse_one(text)
+    options = {key: value for key, value in options.items() if key not in besides}
     if name in ("auto", START):
         if options:
             raise ValueError(f"{name!r} takes no options; got {text!r}")

@@ -144,7 +144,7 @@ def save(tally: Tally, folder: Path, command: str) -> None:
     write(folder / "conformance.json", to_json(content))
     laws = "\n".join(f"{number}. {law}" for number, law in LAWS.items())
     broken = tally.broken
-    verdict = f"Not kept: {'; '.join(broken)}." if broken else "All laws are kept."
+    verdict = f"Not kept: {'; '.join(broken)}." if broken else "No test failed."
     text = f"""# Conformance
 
 Made by `{command}`; names of tests that failed, and reasons for those that were left out, are in

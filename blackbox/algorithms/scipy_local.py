@@ -36,6 +36,8 @@ class ScipyLocal(Blocking):
     """Whether it keeps constraints itself."""
     reports: ClassVar[Literal["point", "result", "state"]] = "result"
     """What scipy can call: a callback of a point, of a result, or of a point and a result too."""
+    first_step: ClassVar[float] = float(np.finfo(float).eps) ** 0.5
+    """scipy's absolute step of finite differences; 0 for a relative one."""
     needs_finite: ClassVar[bool] = False
     """Whether its line search cannot come back from an infinite value."""
 
@@ -67,7 +69,8 @@ class ScipyLocal(Blocking):
         bounds: Bounds | None,
     ) -> Stop:
         options = self._options() | self._steps(problem) | self._prepare(problem, start, objective)
-        if self.slopes == "optional" and problem.gradients == "none":
+        jac = self._jac(problem, objective, options)
+        if self.slopes == "optional" and not callable(jac):
             options["workers"] = objective.map_stencil
         callback = None
         if reporter is not None:
@@ -77,7 +80,7 @@ class ScipyLocal(Blocking):
                 objective.value,
                 start,
                 method=self.name,
-                jac=self._jac(problem, objective),
+                jac=jac,
                 bounds=bounds if self.bounded else None,
                 constraints=self._constraints(problem),
                 callback=callback,
@@ -122,14 +125,19 @@ class ScipyLocal(Blocking):
     def _own(self, option: str) -> Any:
         return getattr(self, option)
 
-    def _jac(self, problem: Problem, objective: Pointwise) -> Any:
+    def _jac(self, problem: Problem, objective: Pointwise, options: dict[str, Any]) -> Any:
         if self.slopes == "none":
             return None
         if problem.gradients != "none":
             return objective.gradient
         if self.slopes == "required":
             return objective.differences
-        return problem.scheme
+        scipys = problem.scheme not in (None, "2-point") or not self.first_step
+        if scipys or (self.constrained and problem.constraints):
+            return problem.scheme  # scipy differentiates constraints by the same scheme
+        step = options.get("eps", self.first_step) if problem.scheme is None else None
+        relative = options.get("finite_diff_rel_step")
+        return lambda x: objective.differences(x, step, relative)
 
     def _hess(self, problem: Problem, objective: Pointwise) -> dict[str, Any]:
         if self.curvature == "none":

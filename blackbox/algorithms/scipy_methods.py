@@ -127,6 +127,7 @@ class LBFGSB(ScipyLocal):
     """Quasi-Newton in bounds with a few vectors of memory."""
 
     name = "L-BFGS-B"
+    first_step = 1e-8
     needs_finite = True
 
     disp: Any = None
@@ -140,12 +141,19 @@ class LBFGSB(ScipyLocal):
     maxls: int = 20
     finite_diff_rel_step: Any = None
 
+    def _prepare(self, problem: Problem, start: Array, objective: Pointwise) -> dict[str, Any]:
+        if problem.gradients != "none" or problem.scheme not in (None, "2-point"):
+            return {}
+        # scipy counts the points of its own finite differences, and knows nothing of ours.
+        return {"maxfun": self.maxfun // (1 + problem.n)}
+
 
 @dataclass(frozen=True)
 class TNC(ScipyLocal):
     """Truncated Newton in bounds."""
 
     name = "TNC"
+    first_step = 1e-8
     reports = "point"
     needs_finite = True
 
@@ -214,6 +222,7 @@ class TrustConstr(ScipyLocal):
     """Trust regions, with constraints: sequential quadratic programming or an interior point."""
 
     name = "trust-constr"
+    first_step = 0.0
     reports = "state"
     curvature = "optional"
     constrained = True

@@ -5,6 +5,7 @@ The laws: a test that is marked ``law(number)`` is run for each method of the ta
 rest is marked slow. A new row of the table needs no edit here.
 """
 
+import gc
 import threading
 import zlib
 from collections import defaultdict
@@ -173,6 +174,14 @@ def opened() -> Iterator[Callable[..., Optimizer]]:
 @pytest.fixture
 def finish() -> Callable[..., list[Any]]:
     return tell_all
+
+
+@pytest.fixture
+def frozen() -> Iterator[None]:
+    """Garbage is collected without a look at what was there before: in no time."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture

@@ -119,7 +119,7 @@ def test_what_polishing_leaves_goes_back_to_the_search(watched):
         bounds=BOX,
         budget=3000,
         seed=0,
-        options={"shares": [0.1, 0.9], "random": {"popsize": 10}},
+        options={"random": {"popsize": 10, "share": 0.1}},
     )
     assert result.nfev == 3000
     batches = np.array(fun.asked)
@@ -153,11 +153,17 @@ def test_a_chain_asks_and_tells_as_minimize_does(name, watched, finish, no_threa
         ({"method": ["cma", 3]}, ValueError, "empty part"),
         ({"method": "auto+cma"}, ValueError, "'auto' is no part"),
         ({"method": "cma+nothing"}, ValueError, "unknown method 'nothing'"),
-        ({"method": "cma+random", "bounds": BOX}, ValueError, "a chain ends with a method"),
+        ({"method": "cma+random", "bounds": BOX}, ValueError, "a chain without a budget"),
         ({"method": "cma+bfgs", "options": {"popsize": 4}}, ValueError, "options of a chain"),
         ({"method": "cma+bfgs", "options": {"pso": {}}}, ValueError, "options of a chain"),
-        ({"method": "cma+bfgs", "options": {"shares": [1]}}, ValueError, "shares is 2 numbers"),
-        ({"method": "cma+bfgs", "options": {"shares": [0.9, 0.9]}}, ValueError, "sum to 1"),
+        ({"method": "cma+bfgs", "options": {"cma": {"share": 1}}}, ValueError, "below 1"),
+        ({"method": "cma+bfgs", "options": {"cma": {"share": -0.1}}}, ValueError, "above 0"),
+        ({"method": "cma+bfgs", "options": {"bfgs": {"share": "most"}}}, ValueError, "share is"),
+        (
+            {"method": "cma+bfgs", "options": {"cma": {"share": 0.5}, "bfgs": {"share": 0.4}}},
+            ValueError,
+            "1 in all",
+        ),
         ({"method": "cma+bfgs", "options": {"cma": {"popsiz": 4}}}, ValueError, "popsiz"),
         ({"method": "pso+bfgs"}, ValueError, "finite bounds"),
     ],

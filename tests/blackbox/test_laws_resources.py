@@ -1,14 +1,14 @@
-"""Laws of every method, third part: threads, the smallest cases, pickling, memory."""
+"""Laws of every method, third part: threads, the smallest cases, pickling."""
 
 import gc
 import pickle
-import tracemalloc
-import weakref
 
 import numpy as np
 import pytest
 
 from blackbox import Optimizer
+
+pytestmark = pytest.mark.usefixtures("frozen")
 
 BOX = [(-5.0, 5.0)] * 4
 
@@ -196,64 +196,3 @@ def test_the_twin_of_a_run_leaves_no_thread(row, opened, sphere, finish):
     finish(twin, sphere, rounds=2)
     del twin
     gc.collect()
-
-
-# Law 13: memory does not grow with the evaluations, and none is kept after the run.
-
-
-@pytest.fixture
-def tidy():
-    """Collect garbage so often that none is counted; what was there before is left alone."""
-    gc.collect()
-    gc.freeze()
-    gc.collect()
-    thresholds = gc.get_threshold()
-    gc.set_threshold(300, 1, 1)
-    yield
-    gc.set_threshold(*thresholds)
-    gc.unfreeze()
-
-
-def endless(row):
-    """Options with which a method goes on until the budget is spent, where it has such."""
-    own = {"maxiter": 10**6, "minstep": -1.0, "minfunc": -1.0}
-    own |= {"tolfun": 0, "tolfunhist": 0, "tolx": 0, "tolstagnation": 10**9}
-    if "noise for all iterations" in row.memory:
-        own["maxiter"] = 500
-    again = row.kind == "local" and row.default_budget is None
-    return {k: v for k, v in own.items() if k in row.options()} | (
-        {"restarts": 999} if again else {}
-    )
-
-
-@pytest.mark.law(13)
-@pytest.mark.usefixtures("tidy")
-def test_memory_does_not_grow_with_the_evaluations(row, small, search):
-    def peak(budget):
-        noise = np.random.default_rng(0)
-        tracemalloc.start()
-        search(row, lambda x: noise.random(), np.zeros(2), **settings, budget=budget)
-        found = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        return found
-
-    settings = {"bounds": BOX[:2], "options": endless(row) | small(row)}
-    search(row, sum, np.zeros(2), **settings, budget=20)  # what is imported is no run's memory
-    few, many = peak(400), peak(1200)
-    # 800 points kept would be more than 90 kB.
-    print("GROW", row.name, few, many - few)
-    assert many < few + 60_000
-
-
-@pytest.mark.law(13)
-def test_a_finished_run_lets_go_of_the_objective(row, search, opened, sphere, finish):
-    def fun(x):
-        return sphere(x)
-
-    kept = weakref.ref(fun)
-    search(row, fun, budget=100)
-    run = opened(row, budget=30)
-    finish(run, fun)
-    del fun
-    gc.collect()
-    assert kept() is None

@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from experiments.methods import label, parse_method
+from experiments.methods import check_method, label, parse_method
 from experiments.plan import make_plan, select
 from tests.experiments import own
 
@@ -140,3 +140,27 @@ def test_a_problem_that_lacks_a_package_is_refused_before_anything_runs(monkeypa
     monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(ValueError, match=r"'quantized'.*pip install"):
         make_plan(["quantized"], ["cma"], 1, 10)
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("CMA + L-BFGS-B", "cma+l-bfgs-b"),
+        ("cma:popsize=8:share=0.2+bfgs", "cma:popsize=8:share=0.2+bfgs"),
+        ("slsqp:restarts=inf+ipop_cma", "slsqp:restarts=inf+ipop-cma"),
+        ("adam:lr=1e+1", "adam:lr=1e+1"),
+        ("slsqp:restarts=3:constraint_handling=lagrangian", None),
+    ],
+)
+def test_chains_and_common_options_are_written(text, written):
+    assert check_method(text) == (written or text)
+
+
+@pytest.mark.parametrize("text", ["cma+", "cma+start", "auto+bfgs", "cma:share=0.5", "cma+zzz"])
+def test_chains_that_are_none_are_refused(text):
+    with pytest.raises(ValueError, match="."):
+        check_method(text)
+
+
+def test_a_chain_is_labelled_by_its_links():
+    assert label("cma:popsize=8:share=0.2+bfgs") == ("cma+bfgs", "cma popsize=8, share=0.2")
