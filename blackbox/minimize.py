@@ -37,7 +37,8 @@ class Result(OptimizeResult):
         finite, feasible one was told. Then the solver's own are `solver_x` and `solver_fun`.
         Always at full fidelity, where the objective changes from batch to batch.
     nfev, njev, nit
-        Evaluations (all of them, those at full fidelity too), gradients, iterations or batches.
+        Evaluations (all of them, those at full fidelity too); gradients, those by differences too
+        where the solver counts them; iterations or batches.
     success, status, message
         Whether the method's own criterion or the target was met by a feasible point, the solver's
         code, and why it stopped.

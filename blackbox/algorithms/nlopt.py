@@ -114,6 +114,8 @@ class _Search(Blocking, _Settings):
             pass
         except nlopt.RoundoffLimited:
             pass
+        finally:
+            objective.release()
         if objective.raised is not None:
             raise objective.raised
         # Its best point is the best one told.
@@ -133,6 +135,10 @@ class _Objective:
         self._last, self._n = last, n
         self._worst = 0.0
         self.raised: BaseException | None = None
+
+    def release(self) -> None:
+        """Let go of everything: the library's object and this one hold each other for good."""
+        del self._stop, self._last
 
     def __call__(self, x: Array, gradient: Array) -> float:
         if self.raised is None:

@@ -43,7 +43,7 @@ def problems(draw, row):
 
 @pytest.mark.law(3, 5, 6)
 @pytest.mark.parametrize("failing", [0.0, 0.2])
-@pytest.mark.parametrize("examples", [10, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", [6, pytest.param(100, marks=pytest.mark.slow)])
 def test_promises_hold(row, examples, failing):
     @settings(max_examples=examples)
     @given(problem=problems(row), budget=st.integers(1, 250), seed=st.integers(0, 1000))

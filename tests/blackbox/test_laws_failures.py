@@ -197,7 +197,7 @@ def test_a_bad_budget_or_seed_is_named(row, argument, value, error, search, watc
 def test_several_starts_only_where_the_row_takes_them(row, search, watched, sphere):
     fun = watched(sphere)
     if row.several_starts:
-        starts = np.arange(12.0).reshape(3, 4) - 5
+        starts = np.arange(12.0).reshape(3, 4) / 4 - 1
         result = search(row, fun, starts, bounds=(-9, 9), budget=200)
         assert result.x.shape == (4,)
         # None is dropped in silence.

@@ -41,7 +41,8 @@ def test_without_a_gradient_finite_differences_are_used(jac):
     result = minimize(bowl, [0.0, 0.0], method="slsqp", jac=jac)
     assert np.allclose(result.x, 1, atol=1e-6)
     assert result.history.stencil_count > 0
-    assert result.njev == 0
+    assert result.history.gradient_count == 0
+    assert result.njev > 0  # as scipy counts: gradients by differences too
 
 
 def test_a_central_difference_takes_twice_the_points():
@@ -79,7 +80,7 @@ def test_jac_true_wants_a_pair():
         minimize(bowl, [0.0, 0.0], method="slsqp", jac=True)
 
 
-@pytest.mark.parametrize("jac", ["4-point", 3, "cs"])
+@pytest.mark.parametrize("jac", ["4-point", 3, "CS"])
 def test_an_unknown_jac_is_refused(jac):
     with pytest.raises(ValueError, match="jac"):
         minimize(bowl, [0.0, 0.0], jac=jac)
