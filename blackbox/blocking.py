@@ -4,6 +4,7 @@ import contextvars
 import math
 import queue
 import threading
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, TypeVar
@@ -59,20 +60,36 @@ def invert(algorithm: Blocking, problem: Problem, rng: RandomStream) -> Run:
     asked: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
     told: queue.SimpleQueue[Told | None] = queue.SimpleQueue()
 
+    # Solvers silence warnings while they search a line, by filters that are the whole process's.
+    # While one is parked the caller's hold: others may run, and end, in between.
+    callers = warnings.filters
+
     def evaluate(ask: Ask) -> Told:
+        nonlocal callers
+        own, warnings.filters = warnings.filters, callers
+        silenced = own is not callers
         asked.put(("ask", ask))
         answer = told.get()
+        callers = warnings.filters
+        if silenced:
+            warnings.filters = own
         if answer is None:
             raise _Abandoned
         return answer
 
+    def end(kind: str, payload: Any) -> None:
+        warnings.filters = callers
+        asked.put((kind, payload))
+
     def body() -> None:
+        nonlocal callers
+        callers = warnings.filters
         try:
-            asked.put(("stop", algorithm.solve(problem, rng, evaluate)))
+            end("stop", algorithm.solve(problem, rng, evaluate))
         except _Abandoned:
-            pass
+            warnings.filters = callers
         except BaseException as error:
-            asked.put(("error", error))
+            end("error", error)
 
     context = contextvars.copy_context()
     thread = threading.Thread(target=context.run, args=(body,), name="blackbox-solver", daemon=True)

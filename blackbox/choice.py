@@ -151,6 +151,11 @@ def _chain(
 ) -> Chain:
     """Make a chain; its options are the parts', by name."""
     by_name: dict[str, dict[str, Any]] = {row.name: {} for row in rows}
+    if len(by_name) < len(rows):
+        raise ValueError(
+            f"a chain names each method once, as options and shares go by name; got "
+            f"{'+'.join(row.name for row in rows)!r}"
+        )
     for name, given in options.items():
         row = next((row for row in rows if row is _known(name)), None)
         if row is None or not isinstance(given, Mapping):

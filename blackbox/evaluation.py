@@ -65,17 +65,17 @@ class Evaluator:
                 return Told(values[where], self._separate(ask.points))
         points, cut = ask.points, False
         left = self._budget.left(self._history)
-        if len(points) > left:
-            points, cut = points[: int(left)], True
         if not _all_finite(points):
             raise Halt(ASTRAY)
         if ask.stencil and ask.gradients and self._objective.gradients == "separate":
-            # A finite difference of gradients wants no values.
+            # A finite difference of gradients wants no values, and costs no evaluations.
             return Told(np.full(len(points), math.inf), self._separate(points))
+        if len(points) > left:
+            points, cut = points[: int(left)], True
         told = self._evaluate(points, ask)
+        self._after(ask)
         if cut:
             raise Halt(self._budget.spent())
-        self._after(ask)
         return told
 
     def finish(self, stop: Stop) -> Stop:

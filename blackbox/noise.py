@@ -147,7 +147,13 @@ class Averaging(Evaluator):
             self._repeat(best)
         most = FIRST if best is None or closer else min(max(best.count, FIRST), MOST)
         while challenger.count < most:
-            self._repeat(challenger)
+            try:
+                self._repeat(challenger)
+            except Halt:
+                if closer and challenger.count:  # no luck can make up for a broken constraint
+                    self._incumbent = challenger
+                    self._history.set_incumbent(challenger.x, challenger.mean, challenger.violation)
+                raise
             behind = best is not None and not closer and challenger.mean >= best.mean
             if behind or math.isinf(challenger.mean):
                 break

@@ -154,6 +154,14 @@ RULES = (
         "variables at 10 evaluations a variable",
     ),
     Rule(
+        When("smooth", beyond=100, within=2000, to=100),
+        ("slsqp", "ipop-cma"),
+        "local searches gain the most early on; then a population finds what they can't",
+        "Auger and Hansen (2005); ahead of each of its parts from 100 to 1,000 evaluations a "
+        "variable on BBOB's 24 functions in 5 and 10 variables",
+        {"slsqp": {"restarts": inf, "share": 0.1}},
+    ),
+    Rule(
         When(to=500),
         "cma",
         "no gradients, and evaluations enough to learn the problem's shape",

@@ -261,7 +261,6 @@ def _quality(parser: argparse.ArgumentParser) -> None:
     known optimum and in each dimension. Nothing is run; quality.md and quality.json are written.
 
     try:
-      experiments quality results/comparisons/bbob
       experiments quality results/comparisons/bbob --out elsewhere --json
     """
     parser.add_argument("folder", type=Path, metavar="DIR", help="what --out was")
@@ -346,14 +345,17 @@ def _agreement(parser: argparse.ArgumentParser) -> None:
     tolerance.
 
     try:
-      experiments agreement
       experiments agreement --out elsewhere --json
     """
     _add_out(parser, "results/agreement")
 
 
 def _drop_in(parser: argparse.ArgumentParser) -> None:
-    """Run scipy's own tests of its minimize with ours in its place."""
+    """Run scipy's own tests of its minimize with ours in its place; 1 where any fails.
+
+    try:
+      experiments drop-in
+    """
     _add_out(parser, "results/drop-in")
 
 

@@ -28,6 +28,8 @@ def objective(request, small_network):
 
 @pytest.mark.parametrize("method", [*ALGORITHMS, "auto"])
 def test_every_method_improves_a_model(objective, method):
+    if method == "shgo" and objective.n > 12:
+        pytest.skip("it joins all corners of the box with one another")
     options = {"adam": {"lr": 0.05}, "random": {"popsize": 200}}.get(method)
     start = article.start() if objective.n == article.N else np.clip(objective.x0, -1, 1)
     result = minimize(
@@ -35,7 +37,8 @@ def test_every_method_improves_a_model(objective, method):
     )
     before = objective(start)
     # Random points rarely beat a start: it must at least not lose it.
-    assert result.fun <= before if method == "random" else result.fun < 0.9 * before
+    baseline = method != "auto" and ALGORITHMS[method].kind == "baseline"
+    assert result.fun <= before if baseline else result.fun < 0.9 * before
     assert result.fun == pytest.approx(objective(result.x), rel=1e-5)
     assert np.all(np.abs(result.x) <= 1)
     assert result.nfev <= 1500

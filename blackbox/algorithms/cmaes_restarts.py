@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -37,8 +38,11 @@ class IPOP(CMA):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.restarts < 0:
-            raise ValueError(f"restarts must be 0 or more; got {self.restarts}")
+        if not isinstance(self.restarts, Integral) or self.restarts < 0:
+            raise ValueError(
+                f"restarts must be a whole number, 0 or more; got {self.restarts!r}. The budget "
+                "ends a run with too many"
+            )
         if not (np.isfinite(self.incpopsize) and self.incpopsize >= 1):
             raise ValueError(f"incpopsize must be at least 1 and finite; got {self.incpopsize}")
 

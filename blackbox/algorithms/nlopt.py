@@ -115,9 +115,9 @@ class _Search(Blocking, _Settings):
         except nlopt.RoundoffLimited:
             pass
         finally:
-            objective.release()
-        if objective.raised is not None:
-            raise objective.raised
+            raised = objective.release()
+        if raised is not None:
+            raise raised
         # Its best point is the best one told.
         return Stop(_REASONS.get(code, f"nlopt returned {code}"), 0 < code < 5, int(code))
 
@@ -136,9 +136,14 @@ class _Objective:
         self._worst = 0.0
         self.raised: BaseException | None = None
 
-    def release(self) -> None:
-        """Let go of everything: the library's object and this one hold each other for good."""
+    def release(self) -> BaseException | None:
+        """Let go of everything, as the library's object and this one hold each other for good.
+
+        Returns what was raised.
+        """
+        raised, self.raised = self.raised, None
         del self._stop, self._last
+        return raised
 
     def __call__(self, x: Array, gradient: Array) -> float:
         if self.raised is None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ class PySwarm(Swarm, Blocking):
 
             return guarded
 
-        result = pyswarm.pso(
+        result = _silenced(pyswarm.pso)(
             guard(lambda x: min(last.value(x), _INFEASIBLE), _INFEASIBLE),
             problem.lower,
             problem.upper,
@@ -77,3 +78,11 @@ class PySwarm(Swarm, Blocking):
         # Its best point is the best one told.
         nit = {"nit": int(result.nit)}
         return Stop(str(result.message), not ended, 2 if ended else 0, nit)
+
+
+def _silenced(function: Any) -> Callable[..., Any]:
+    """The function, whose `print` prints nothing: pyswarm regrets on stdout that all broke."""
+    quiet = function.__globals__ | {"print": lambda *_: None}
+    copy = FunctionType(function.__code__, quiet, function.__name__, function.__defaults__)
+    copy.__kwdefaults__ = function.__kwdefaults__
+    return copy

@@ -91,6 +91,12 @@ class ScipyLocal(Blocking):
             if reporter is None or not reporter.stopped:
                 raise
             return Stop(STOPPED, success=False, status=99)
+        except (ValueError, np.linalg.LinAlgError) as error:
+            if BROKEN not in str(error) and not isinstance(error, np.linalg.LinAlgError):
+                raise
+            return Stop(f"the solver's linear algebra broke down: {error}", success=False, status=4)
+        if result.fun >= CAPPED:
+            return read_result(OptimizeResult(result, x=None, fun=np.inf))
         if not objective.solved:
             result.fun = np.inf  # solvers have finite numbers of their own for it
         if bounds is not None:
@@ -155,6 +161,10 @@ class ScipyLocal(Blocking):
         return {}
 
 
+BROKEN = "must not contain infs or NaNs"
+"""What scipy's linear algebra says of matrices that overflowed."""
+CAPPED = 1e30
+"""Value from which COBYLA no longer tells one from another: its end says nothing."""
 STOPPED = "`callback` raised `StopIteration`."
 """scipy's message, for all its methods."""
 

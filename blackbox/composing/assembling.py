@@ -72,8 +72,6 @@ def assemble(row: Method, options: Mapping[str, Any], problem: Problem) -> tuple
     """
     common, own = split_options(row, options)
     algorithm = plain = row.make(own)
-    if problem.integrality is not None and row.integers == "rounded":
-        algorithm = Viewed(algorithm, Rounded)
     handling = common.constraint_handling or row.constraints
     if handling == "native" and row.constraints != "native" and problem.constraints:
         raise ValueError(
@@ -85,6 +83,8 @@ def assemble(row: Method, options: Mapping[str, Any], problem: Problem) -> tuple
         algorithm = Lagrangian(algorithm, _share(row, problem))
     elif problem.constraints and handling == "penalty":
         algorithm = Viewed(algorithm, FeasibleFirst)
+    if problem.integrality is not None and row.integers == "rounded":
+        algorithm = Viewed(algorithm, Rounded)
     if row.kind == "local" and not row.many_starts and len(problem.starts) > 1:
         algorithm = Together(algorithm)
     if common.restarts:

@@ -105,7 +105,8 @@ class _Recorded(Limit):
         self.seen = seen
 
     def after(self, ask: Ask, told: Told) -> None:
-        self.seen.record(ask.points, told.values, stencil=ask.stencil)
+        # Those of a complex-step difference are complex.
+        self.seen.record(ask.points, told.values.real, stencil=ask.stencil)
 
 
 class _Share(_Recorded):

@@ -188,22 +188,42 @@ class FeasibleFirst(View):
         self._worst: float | None = None
         self._level: float | None = None if self._constraints.has_equalities else 0.0
         self._decay = 0.1 ** (1 / (TENTH * problem.n))
+        self._best: tuple[float, float] = np.inf, np.inf
+        self._best_x: Array | None = None
         self.problem = replace(problem, constraints=(), callback=None)
 
     def inward(self, ask: Ask, told: Told) -> Told:
         """Add violations to the worst feasible value seen."""
-        broken = np.array([self._constraints.violation(x) for x in ask.points])
+        # A complex step leaves the point, as far as constraints go, where it is.
+        broken = np.array([self._constraints.violation(x) for x in ask.points.real])
+        if not ask.stencil:
+            self._keep_best(ask.points, told.values, broken)
         if self._level is None:
             self._level = float(np.median(broken))
         self._level *= self._decay ** len(broken)
         broken = np.maximum(broken - max(self._level, FEASIBILITY), 0)
         feasible = (broken <= 0) & np.isfinite(told.values)
         if feasible.any():
-            worst = float(told.values[feasible].max())
+            worst = float(told.values[feasible].real.max())
             self._worst = worst if self._worst is None else max(worst, self._worst)
         base = 0.0 if self._worst is None else self._worst
         values = np.where(broken > 0, base + broken, told.values)
         return told._replace(values=np.where(np.isfinite(told.values), values, np.inf))
+
+    def _keep_best(self, points: Array, values: Array, broken: Array) -> None:
+        counted = np.where(broken > self.constraint_tolerance, broken, 0.0)
+        leader = int(np.lexsort((values, counted))[0])
+        rank = float(counted[leader]), float(values[leader])
+        if np.isfinite(rank[1]) and rank < self._best:
+            self._best, self._best_x = rank, points[leader].copy()
+
+    def stop(self, stop: Stop) -> Stop:
+        """Put the best point and its own value in place of the end, whose value is not its own."""
+        ranked = ("x", "fun", "jac", "hess_inv", "final_simplex")
+        extras = {k: v for k, v in stop.extras.items() if k not in ranked}
+        if self._best_x is not None:
+            extras |= {"x": self._best_x, "fun": self._best[1]}
+        return stop._replace(extras=extras)
 
 
 class Augmented(View):
@@ -230,14 +250,20 @@ class Augmented(View):
         """Add the constraints' terms to the values, and to the gradients."""
         values, rho = told.values.copy(), self.penalty
         gradients = None if told.gradients is None else told.gradients.copy()
-        for i, x in enumerate(ask.points):
+        complex_step = np.iscomplexobj(ask.points)
+        for i, x in enumerate(ask.points.real):
             at = self.constraints.residuals(x)
             equal = at.equal + self.equal / rho
             positive = np.maximum(0.0, self.positive / rho - at.positive)
             values[i] += rho / 2 * (equal @ equal + positive @ positive)
+            if gradients is None and not complex_step:
+                continue
+            slopes = self.constraints.jacobians(x)
+            slope = rho * (equal @ slopes.equal - positive @ slopes.positive)
             if gradients is not None:
-                slopes = self.constraints.jacobians(x)
-                gradients[i] += rho * (equal @ slopes.equal - positive @ slopes.positive)
+                gradients[i] += slope
+            if complex_step:  # constraints need not take complex points
+                values[i] += 1j * (slope @ ask.points[i].imag)
         values = np.where(np.isfinite(values), values, np.inf)
         leader = int(values.argmin())
         if not ask.stencil and values[leader] < self._best:

@@ -28,28 +28,30 @@ def _methods() -> tuple[Table, list[dict[str, Any]]]:
     rows = [
         [
             row.name,
+            row.kind,
             row.gradients,
             row.bounds,
             row.constraints,
-            "yes" if row.tolerates_failures else "-",
             "yes" if row.changing else "-",
+            "yes" if row.tolerates_failures else "-",
             row.library,
-            row.batch,
             row.summary,
         ]
         for row in ALGORITHMS.values()
     ]
-    titles = ("method", "gradients", "bounds", "constraints", "failures", "changing", "library")
+    titles = ("method", "kind", "gradients", "bounds", "constraints", "changing")
     columns = [
         *(Column(title, number=False) for title in titles),
-        Column("a batch is", number=False, extra=True),
+        Column("failures", number=False, extra=True),
+        Column("library", number=False, extra=True),
         Column("what it is", number=False, extra=True),
     ]
     notes = [
         "gradients: optional: uses the objective's own, else finite differences. bounds: strict: "
-        "none needed, never left; required: finite ones. failures: converges although a quarter "
-        "of all evaluations fail. changing: stands an objective that changes from batch to batch "
-        "(minibatches, fresh noise)."
+        "none needed, never left; required: finite ones. constraints: native: the method's own "
+        "way; lagrangian: an augmented Lagrangian around it; penalty: feasible points first. "
+        "changing: stands an objective that changes from batch to batch (minibatches, fresh "
+        "noise). failures: converges although a quarter of all evaluations fail."
     ]
     plain = [
         {key: value for key, value in asdict(row).items() if key not in ("proof", "where")}

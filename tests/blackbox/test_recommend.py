@@ -73,7 +73,8 @@ def test_what_is_recommended_can_take_the_problem(answers):
     ("given", "method"),
     [
         ({"n": 10}, "cma"),
-        ({"n": 10, "budget": 10_000}, "cma"),
+        ({"n": 10, "budget": 10_000}, ["slsqp", "ipop-cma"]),
+        ({"n": 10, "budget": 50_000}, "cma"),
         ({"n": 10, "budget": 900}, "slsqp"),
         ({"n": 300, "budget": 9000}, "l-bfgs-b"),
         ({"n": 300, "budget": 600}, "sep-cma"),

@@ -32,7 +32,7 @@ def test_help_has_examples(command, capsys):
     [
         (["repoduce"], "did you mean 'reproduce'?"),
         (["compare", "artcle"], "did you mean 'article'?"),
-        (["compare", "article", "--methods", "slsq"], "did you mean 'slsqp'?"),
+        (["compare", "article", "--methods", "slsq"], "did you mean 'slsqp'"),
         (["compare", "article", "--methods", ","], "no name given"),
         (["compare", "article", "--budget", "0"], "'0' is not a whole number"),
         (["compare", "article", "--budget", "0n"], "'0' is not a whole number"),

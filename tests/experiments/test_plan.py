@@ -156,9 +156,18 @@ def test_chains_and_common_options_are_written(text, written):
     assert check_method(text) == (written or text)
 
 
-@pytest.mark.parametrize("text", ["cma+", "cma+start", "auto+bfgs", "cma:share=0.5", "cma+zzz"])
-def test_chains_that_are_none_are_refused(text):
-    with pytest.raises(ValueError, match="."):
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("cma+", "unknown method ''"),
+        ("cma+start", "'start' is no part of a chain"),
+        ("auto+bfgs", "'auto' is no part of a chain"),
+        ("cma:share=0.5", "no option 'share'"),
+        ("cma+zzz", "unknown method 'zzz'"),
+    ],
+)
+def test_chains_that_are_none_are_refused(text, match):
+    with pytest.raises(ValueError, match=match):
         check_method(text)
 
 

@@ -37,7 +37,7 @@ ROWS = [
         "sbplx",
         "nlopt:Sbplx",
         "Sbplx: Nelder-Mead on a sequence of subspaces",
-        proof=Proof(1e-8, 100, 6000),
+        proof=Proof(1e-6, 100, 6000),
         paper="Rowan, T. H. (1990), Functional stability analysis of numerical algorithms, thesis, "
         "University of Texas at Austin",
         memory="a few points",
