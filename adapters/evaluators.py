@@ -56,17 +56,22 @@ class Loop:
     def gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return losses (k,) and gradients (k, n), zero where a loss is constant."""
         bench, rows = self._bench, points.cpu().numpy()
-        values = torch.empty(len(rows), dtype=torch.float64, device="cpu")
-        gradients = torch.zeros(rows.shape, dtype=torch.float64, device="cpu")
+        values: list[float] = []
+        gradients: list[Tensor] = []
         with torch.enable_grad():
-            for i, row in enumerate(rows):
+            for row in rows:
                 bench.write(row)
                 with bench.attempt():
                     loss = bench.loss()
-                    values[i] = as_number(loss)
+                    values.append(as_number(loss))
                     if isinstance(loss, Tensor) and loss.requires_grad:
-                        gradients[i] = _slopes(loss, bench.weights, 1)[0]
-        return values, gradients
+                        gradients.append(_slopes(loss, bench.weights, 1).cpu().double())
+                    else:
+                        gradients.append(torch.zeros((1, len(row)), dtype=torch.float64))
+        told = torch.tensor(values, dtype=torch.float64, device="cpu")
+        if not gradients:
+            return told, torch.zeros(rows.shape, dtype=torch.float64, device="cpu")
+        return told, gradients[0] if len(gradients) == 1 else torch.cat(gradients)
 
 
 class Vmapped:

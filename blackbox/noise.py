@@ -117,16 +117,23 @@ class Averaging(Evaluator):
 
     def _elect(self, points: Array, values: Array) -> None:
         broken = np.array([self._break(x) for x in points]) if self._history.constrained else None
-        order = values if broken is None else np.lexsort((values, broken))
-        leader = int(values.argmin()) if broken is None else int(order[0])
+        if broken is None:
+            leader = int(values.argmin())
+        else:
+            leader = int(np.lexsort((values, np.where(np.isfinite(values), broken, np.inf)))[0])
         if not math.isfinite(values[leader]):
             return
         violation = 0.0 if broken is None else float(broken[leader])
         challenger = Estimate(points[leader].copy(), violation)
         challenger.add(float(values[leader]))
         allowed = FIRST + SHARE * self._history.evaluation_count
-        if self._incumbent is None or self._repeats < allowed:
+        closer = self._incumbent is not None and violation < self._incumbent.violation
+        target = self._budget.target
+        final = closer and target is not None and challenger.mean <= target
+        if self._incumbent is None or self._repeats < allowed or final:
             self._challenge(challenger)
+        elif closer:  # no luck makes up for a broken constraint
+            self._put(challenger)
 
     def _break(self, x: Any) -> float:
         """By how much a point breaks the constraints beyond the tolerance; 0 if it does not."""
@@ -150,17 +157,20 @@ class Averaging(Evaluator):
             try:
                 self._repeat(challenger)
             except Halt:
-                if closer and challenger.count:  # no luck can make up for a broken constraint
-                    self._incumbent = challenger
-                    self._history.set_incumbent(challenger.x, challenger.mean, challenger.violation)
+                if closer and challenger.count:
+                    self._put(challenger)
                 raise
             behind = best is not None and not closer and challenger.mean >= best.mean
             if behind or math.isinf(challenger.mean):
                 break
         else:
-            self._incumbent = best = challenger
+            best = challenger
         if best is not None:
-            self._history.set_incumbent(best.x, best.mean, best.violation)
+            self._put(best)
+
+    def _put(self, best: Estimate) -> None:
+        self._incumbent = best
+        self._history.set_incumbent(best.x, best.mean, best.violation)
 
     def _repeat(self, point: Estimate) -> None:
         """Evaluate a point once more; raises `Halt` when the budget is spent."""

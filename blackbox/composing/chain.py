@@ -74,7 +74,7 @@ class Chain(Composite):
                     stop = yield part
                     counts.add(stop)
                     spent, ran = seen.evaluation_count, True
-                if seen.best_value != polished:
+                if first or seen.best_value != polished:
                     paused = any(pause.run is not None for pause in pauses)
                     limit = (
                         _Stalled(seen, problem.n) if paused and self.polishes else _Recorded(seen)

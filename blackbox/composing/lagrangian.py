@@ -42,9 +42,8 @@ class Lagrangian(Composite):
         view = Augmented(problem)
         x = problem.start(rng)
         yield Part(_Start(), replace(view.problem, starts=x[None]), view)
-        if view.best_x is None:
-            return Stop("the value at the start is not finite; begin elsewhere", False, 4)
-        view.penalty = _first_penalty(view, x)
+        if view.best_x is not None:  # else the method may find its way to where values are finite
+            view.penalty = _first_penalty(view, x)
         far, rounds, counts = np.inf, 0, Counts()
         while rounds < ROUNDS:
             view.begin()
@@ -60,7 +59,10 @@ class Lagrangian(Composite):
                 return self._stop(view, rounds, counts, stop.reason, True)
             if far > before / 2:
                 view.penalty *= GROWTH
-        return self._stop(view, rounds, counts, "constraints are still broken", False)
+        why = "constraints are still broken"
+        if view.best_x is None:
+            why = "no value, of the objective and the constraints, was finite; begin elsewhere"
+        return self._stop(view, rounds, counts, why, False)
 
     @staticmethod
     def _stop(view: Augmented, rounds: int, counts: Counts, why: str, success: bool) -> Stop:

@@ -90,7 +90,7 @@ def test_a_method_for_people():
         ("slsq:ftol=4", r"did you mean 'slsqp'"),
         ("cma:popsize=1", "minimum of 2"),
         ("cma:popsize=few", "popsize=few"),
-        ("cma:popsize=3 + x", "neither a Python literal nor a word"),
+        ("cma:popsize=3 * x", "neither a Python literal nor a word"),
         ("cma:CMA_diagonal=true", "Python writes True"),
         ("cma:popsize", "after colons"),
         ("cma:popsize=4:popsize=5", "twice"),
