@@ -15,7 +15,7 @@ test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m slow
 
 speed: $(READY)
 	$(BIN)/experiments speed
@@ -57,9 +57,18 @@ comparisons: $(READY)
 	$(COMPARE) finetune --methods start,cma:CMA_diagonal=True:sigma0=0.1:popsize=50,$(SWARM),random \
 	  --seeds 10 --budget 20000 --out $(RESULTS)/finetune
 
-# How well the methods search, from what `make comparisons` wrote.
+# How well every method searches, about two hours on two cores; stopped, the same command goes on.
+LOCAL := slsqp,l-bfgs-b,bfgs,cg,tnc,newton-cg,dogleg,trust-ncg,trust-krylov,trust-exact,nelder-mead,powell,bobyqa,sbplx
+GLOBAL := cma,sep-cma,vkd-cma,ipop-cma,bipop-cma,differential_evolution,dual_annealing,basinhopping,direct,pso,pyswarm
+CHAINS := cma+l-bfgs-b,slsqp:restarts=inf:share=0.1+ipop-cma
+DEAR := cobyqa,cobyla,trust-constr,shgo,lq-cma
+EVERY := $(LOCAL),$(GLOBAL),$(CHAINS),adam,random,sobol,lhs,grid
+INSTANCES ?= 1-2
+
 quality: $(READY)
-	$(BIN)/experiments quality $(RESULTS)/bbob
+	$(COMPARE) bbob:n=2,5,10,20:i=$(INSTANCES) --methods $(EVERY) --seeds 1 --budget 1000n --out results/quality/run
+	$(COMPARE) bbob:n=2,5:i=$(INSTANCES) --methods $(DEAR) --seeds 1 --budget 1000n --out results/quality/run
+	$(BIN)/experiments quality results/quality/run --out results/quality
 
 # The documentation, into site/: open site/index.html.
 docs: $(READY)

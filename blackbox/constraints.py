@@ -143,6 +143,8 @@ def _read_dict(given: dict[str, Any], index: int) -> Row:
 
 
 def _flat(told: Any) -> Array:
+    if told is None:
+        raise TypeError("a constraint returned None; it must return a number (forgot `return`?)")
     return np.atleast_1d(np.asarray(told, dtype=float)).ravel()
 
 

@@ -157,7 +157,7 @@ class Averaging(Evaluator):
             try:
                 self._repeat(challenger)
             except Halt:
-                if closer and challenger.count:
+                if challenger.count and (best is None or closer):
                     self._put(challenger)
                 raise
             behind = best is not None and not closer and challenger.mean >= best.mean

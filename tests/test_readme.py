@@ -116,10 +116,10 @@ def test_commands_run(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for name, code in FILES.items():
         (tmp_path / name).write_text(code)
     _, *arguments = shlex.split(command)
-    if arguments[0] in {"report", "export"}:
+    if arguments[0] in {"report", "export", "quality"}:
         small = ["--methods", "cma", "--seeds", "1", "--budget", "40", "--out", arguments[1]]
         assert main(["compare", "bbob:f=1:n=2", *small]) == 0
-    if arguments[0] in {"reproduce", "speed", "agreement"}:
+    if arguments[0] in {"reproduce", "speed", "agreement", "drop-in"}:
         arguments.append("--help")
     try:
         code = main(arguments)
