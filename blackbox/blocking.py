@@ -20,13 +20,15 @@ Returned = TypeVar("Returned")
 
 def drive(asking: Generator[Ask, Told, Returned], evaluate: Evaluate) -> Returned:
     """Answer every ask of a generator by `evaluate`; give what it returns."""
+    told: Told | None = None
     try:
-        ask = next(asking)
         while True:
-            ask = asking.send(evaluate(ask))
-    except StopIteration as end:
-        returned: Returned = end.value
-        return returned
+            try:
+                ask = next(asking) if told is None else asking.send(told)
+            except StopIteration as end:
+                returned: Returned = end.value
+                return returned
+            told = evaluate(ask)  # a `StopIteration` in here is the user's
     finally:
         asking.close()
 

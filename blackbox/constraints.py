@@ -196,6 +196,13 @@ def seen_through(
     return tuple(_seen(one, outward, inward) for one in constraints)
 
 
+def dense(given: Any) -> Any:
+    """Return the constraint; a linear one with an array of coefficients where they are sparse."""
+    if isinstance(given, LinearConstraint) and hasattr(given.A, "toarray"):
+        return LinearConstraint(given.A.toarray(), given.lb, given.ub, given.keep_feasible)
+    return given
+
+
 def _seen(given: Any, outward: Callable[[Array], Array], inward: Callable[[Array], Array]) -> Any:
     if isinstance(given, dict):
         changed, fun = dict(given), given["fun"]

@@ -234,6 +234,8 @@ def _take_workers(
     options: Mapping[str, Any] | None, workers: Workers
 ) -> tuple[Mapping[str, Any] | None, Workers]:
     """scipy's own place for workers is among the options; -1 means all cores there."""
+    if options is not None and not isinstance(options, Mapping):
+        raise TypeError(f"options must be a dict of names and values; got {options!r:.60}")
     if options is None or "workers" not in options:
         return options, workers
     given = options["workers"]

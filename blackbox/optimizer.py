@@ -240,8 +240,9 @@ class Optimizer:
 
     @property
     def success(self) -> bool:
-        """Whether the method's own criterion was met, with a finite value seen."""
-        return self._stop is not None and self._stop.success and np.isfinite(self.best_value)
+        """Whether the method's own criterion was met, by a feasible point with a finite value."""
+        solved = np.isfinite(self.best_value) and self.history.feasible
+        return self._stop is not None and self._stop.success and bool(solved)
 
     @property
     def best_x(self) -> Array | None:

@@ -218,8 +218,12 @@ def rules(name: str) -> str:
     """The rules of `recommend`."""
     lines = []
     for number, rule in enumerate(RULES, 1):
-        links = ", then ".join(f"[`{name}`](methods/{name}.md)" for name in rule.methods)
-        links += "".join(f", `{k}={v}`" for k, v in rule.options.items())
+        own = rule.options if len(rule.methods) > 1 else {rule.methods[0]: rule.options}
+        links = ", then ".join(
+            f"[`{name}`](methods/{name}.md)"
+            + "".join(f" `{k}={v}`" for k, v in own.get(name, {}).items())
+            for name in rule.methods
+        )
         lines.append((str(number), str(rule.when), links, rule.reason, rule.source))
     return _table(("", "if", "method", "why", "source"), lines)
 

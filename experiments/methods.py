@@ -88,6 +88,9 @@ def check_method(text: str) -> str:
         for whole in ("auto", START):
             if whole in checked:
                 raise ValueError(f"{text!r}: {whole!r} is no part of a chain; name a method")
+        names = [name for name, _ in map(_parse_one, links)]
+        if len(set(names)) < len(names):
+            raise ValueError(f"{text!r}: a chain names each method once")
         return "+".join(checked)
     return _check_one(text)
 

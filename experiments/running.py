@@ -24,6 +24,8 @@ SPENT = 1
 """The status of a run whose budget was spent, as scipy has it."""
 RAISED = "the objective raised"
 """Goes before the first exception of an objective, in the message of a record."""
+ALLOWED = 1e-6
+"""How far a point may break a constraint and still count, whatever the method allows itself."""
 WARM = 20
 """Evaluations that load a method, before its first run."""
 IMPROVEMENTS_KEPT = 10_000
@@ -180,7 +182,7 @@ class _Trace:
         """Take in what a run found and spent."""
         history = result.history
         values = history.values
-        better = (values < self.value) & (history.violations <= _allowed())
+        better = (values < self.value) & (history.violations <= ALLOWED)
         better &= values < np.minimum.accumulate(
             np.concatenate([[math.inf], np.where(better, values, math.inf)])[:-1]
         )
@@ -246,12 +248,6 @@ class _Trace:
             columns = [column[kept] for column in columns]
         evaluations, gradients, seconds, values = columns
         return Curve(evaluations, gradients, seconds, values)
-
-
-def _allowed() -> float:
-    from blackbox.constraints import FEASIBILITY
-
-    return FEASIBILITY
 
 
 def _sentence(error: BaseException) -> str:

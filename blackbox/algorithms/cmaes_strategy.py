@@ -93,7 +93,8 @@ class Strategy:
         elif wide.n > problem.n:
             start = np.append(start, 0.5)
         sigma0, settings = _settings(options, wide, rng)
-        self.es: Any = cma.CMAEvolutionStrategy(start, sigma0 * shrink, settings)
+        with warnings.catch_warnings():  # and another in each strategy
+            self.es: Any = cma.CMAEvolutionStrategy(start, sigma0 * shrink, settings)
         if self._integers is not None:
             keep_integers_moving(self.es, wide.integrality)
         self._solutions: list[Array] = []

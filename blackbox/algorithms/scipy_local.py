@@ -14,6 +14,7 @@ from blackbox.algorithms.around_scipy import shelter
 from blackbox.algorithms.projected import moved, project
 from blackbox.algorithms.reporting import Reporter
 from blackbox.blocking import Blocking, Pointwise
+from blackbox.constraints import dense
 from blackbox.types import Array, Evaluate, Problem, RandomStream, Stop
 
 
@@ -109,7 +110,7 @@ class ScipyLocal(Blocking):
         return read_result(result)
 
     def _constraints(self, problem: Problem) -> Any:
-        return problem.constraints if self.constrained else ()
+        return tuple(map(dense, problem.constraints)) if self.constrained else ()
 
     def _options(self) -> dict[str, Any]:
         fields = dataclasses.fields(self)
