@@ -320,14 +320,16 @@ def _beats(history: History, problem: Problem, x: Any, value: float) -> bool:
     """Whether the incumbent is better than the solver's end point, and no less feasible."""
     if not math.isfinite(value):
         return True
-    if history.best_value >= value:
-        return False
     violation = measure_violation(problem.constraints)
     if violation is None:
-        return True
+        return history.best_value < value
+    own = violation(np.asarray(x, dtype=float))
+    if own > history.tolerance:
+        return history.feasible or history.best_violation < own
+    if history.best_value >= value:
+        return False
     # What breaking a constraint by a rounding error buys is no gain.
     large = value - history.best_value > 1e-6 * max(1.0, abs(value))
-    own = violation(np.asarray(x, dtype=float))
     return history.best_violation <= max(own, FEASIBILITY if large else 0.0)
 
 

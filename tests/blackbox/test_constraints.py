@@ -28,6 +28,7 @@ SEARCH = [name for name, row in ALGORITHMS.items() if row.kind == "global"]
 # Every method
 
 
+@pytest.mark.law(6)
 @pytest.mark.parametrize("name", LOCAL)
 @pytest.mark.parametrize(
     ("constraint", "x", "value"),
@@ -89,6 +90,7 @@ def test_errors_in_a_constraint_cross_the_library():
             )
 
 
+@pytest.mark.law(6)
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_no_method_calls_an_infeasible_end_a_success(name):
     never = {"type": "ineq", "fun": lambda x: -1.0 - x @ x}
@@ -226,3 +228,21 @@ def test_an_error_in_a_constraint_reaches_the_caller_of_tell(finish, no_thread_l
         finish(run, bowl)
     assert run.stopped
     assert run.reason
+
+
+def test_a_feasible_incumbent_beats_an_infeasible_end(monkeypatch):
+    from blackbox.algorithms.scipy_local import ScipyLocal
+    from blackbox.types import Stop
+
+    def astray(self, problem, rng, evaluate):
+        from blackbox.types import Ask
+
+        evaluate(Ask(np.array([[3.0, 1.0], [1.0, 1.0]])))
+        return Stop("done", True, 0, {"x": np.array([1.0, 1.0]), "fun": 0.0})
+
+    monkeypatch.setattr(ScipyLocal, "solve", astray)
+    result = minimize(bowl, [3.0, 1.0], method="slsqp", constraints=LINE)
+    assert np.array_equal(result.x, [3, 1])
+    assert result.fun == 4.0
+    assert result.maxcv == 0
+    assert np.array_equal(result.solver_x, [1, 1])
