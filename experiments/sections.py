@@ -4,6 +4,7 @@ import re
 
 from experiments.problems import bbob
 from experiments.record import Results
+from experiments.statistics.matrix import contestants
 
 ALL = "all problems"
 _BBOB = re.compile(r"bbob:f=(\d+):")
@@ -13,7 +14,8 @@ def sections(results: Results) -> dict[str, set[str]]:
     """Return names of problems by section, all of them first.
 
     There is one a dimension where dimensions differ, and one for each of BBOB's groups of
-    functions. A section that would hold all problems is left out.
+    functions. A section that would hold all problems is left out, and one of which no problem was
+    run with all methods.
     """
     names = list(dict.fromkeys(record.cell.problem for record in results.records))
     found: dict[str, set[str]] = {}
@@ -23,7 +25,14 @@ def sections(results: Results) -> dict[str, set[str]]:
         for name in names:
             if (match := _BBOB.match(name)) and bbob.NAMES[int(match[1]) - 1][0] == kind:
                 found.setdefault(f"BBOB, {kind}", set()).add(name)
-    parts = {title: part for title, part in found.items() if len(part) < len(names)}
+    everybody = set(contestants(results))
+    present: dict[str, set[str]] = {}
+    for record in results.records:
+        present.setdefault(record.cell.problem, set()).add(record.cell.method)
+    shared = {name for name, methods in present.items() if everybody <= methods}
+    parts = {
+        title: part for title, part in found.items() if len(part) < len(names) and part & shared
+    }
     return {ALL: set(names)} | parts
 
 

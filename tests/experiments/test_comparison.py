@@ -8,6 +8,7 @@ from experiments import Comparison, compare, telling
 from experiments.comparison import load
 from experiments.plan import START
 from experiments.problems import article, find
+from experiments.sections import sections
 from experiments.statistics import bands
 from experiments.storage import StoreError
 from tests.experiments import own
@@ -238,3 +239,13 @@ def test_nothing_but_failures_can_be_saved_too(tmp_path):
     page = (tmp_path / "README.md").read_text()
     assert "ArithmeticError: never" in page
     assert "nan" not in page.lower().replace("dual_annealing", "")
+
+
+def test_a_section_that_no_problem_was_run_in_by_all_is_left_out(tmp_path):
+    folder = tmp_path / "some"
+    compare(["bbob:f=1:n=2,3"], ["cma", "random"], seeds=2, budget=60, out=folder)
+    compare(["bbob:f=1:n=2"], ["slsqp"], seeds=2, budget=60, out=folder)
+    found = load(folder)
+    assert list(sections(found)) == ["all problems", "2 variables"]
+    found.save(folder)
+    assert (folder / "report.html").stat().st_size > 10_000
