@@ -95,7 +95,7 @@ ROWS = [
         tolerance_options=("ftol", "gtol"),
         paper="Byrd, R. H., Lu, P., Nocedal, J., Zhu, C. (1995), A limited memory algorithm for "
         "bound constrained optimization, SIAM Journal on Scientific Computing 16, 1190-1208",
-        memory="20 vectors",
+        memory="ten pairs of vectors and work space, about 45 n",
     ),
     _scipys(
         "tnc",

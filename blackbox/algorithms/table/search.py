@@ -18,7 +18,7 @@ ROWS = [
         lenient=True,
         paper="Xiang, Y., Sun, D. Y., Fan, W., Gong, X. G. (1997), Generalized simulated annealing "
         "algorithm and its application to the Thomson model, Physics Letters A 233, 216-220",
-        memory="the local search, 10 n",
+        memory="the local search, about 50 n",
     ),
     Method(
         "differential_evolution",
@@ -39,7 +39,7 @@ ROWS = [
         paper="Storn, R., Price, K. (1997), Differential evolution: a simple and efficient "
         "heuristic for global optimization over continuous spaces, Journal of Global Optimization "
         "11, 341-359",
-        memory="the population and its trials, 2 popsize x n points; the local search, 10 n",
+        memory="the population and its trials, 2 popsize x n points; the local search, about 50 n",
         matrices=60,
     ),
     Method(
@@ -56,7 +56,7 @@ ROWS = [
         paper="Wales, D. J., Doye, J. P. K. (1997), Global optimization by basin-hopping and the "
         "lowest energy structures of Lennard-Jones clusters containing up to 110 atoms, Journal "
         "of Physical Chemistry A 101, 5111-5116",
-        memory="the local search, 10 n",
+        memory="the local search, about 50 n",
     ),
     Method(
         "shgo",
