@@ -105,7 +105,7 @@ def choose_method(
             reason,
             algorithm,
             rows[0].callback if plain else "batch",
-            ENDLESS if _is_endless(algorithm) else rows[0].default_budget,
+            _default_budget(rows[0], algorithm, free),
         )
     else:
         chosen = Chosen(
@@ -174,7 +174,7 @@ def _chain(
             own = _set_tolerance(row, own, tol)
         algorithm = assemble(row, own, problem)[0]
         algorithms.append(algorithm)
-        defaults.append(ENDLESS if _is_endless(algorithm) else row.default_budget)
+        defaults.append(_default_budget(row, algorithm, problem))
     if defaults[-1] is not None and problem.budget is None:
         raise ValueError(
             f"a chain without a budget ends with a method that ends by itself, and "
@@ -190,8 +190,12 @@ def _known(name: Any) -> Method | None:
         return None
 
 
-def _is_endless(algorithm: Algorithm) -> bool:
-    return isinstance(algorithm, Restarted) and math.isinf(algorithm.restarts)
+def _default_budget(row: Method, algorithm: Algorithm, problem: Problem) -> int | None:
+    endless = isinstance(algorithm, Restarted) and math.isinf(algorithm.restarts)
+    # What acts on noise goes on as long as there is any.
+    if endless or (problem.noisy and row.noise == "handled"):
+        return ENDLESS
+    return row.default_budget
 
 
 def _split_budget(names: list[str], given: dict[str, Any]) -> tuple[float, ...]:

@@ -86,7 +86,8 @@ class Averaging(Evaluator):
         except Halt as halt:
             if halt.stop.success:
                 stop = halt.stop._replace(extras=stop.extras)
-        if stop.status == 1:  # the run knew of its share alone
+        known = self._budget.evaluations is not None and "max_seconds" not in stop.reason
+        if stop.status == 1 and known:  # the run knew of its share alone
             stop = stop._replace(reason=self._budget.spent().reason)
         return self.interrupt(stop)
 

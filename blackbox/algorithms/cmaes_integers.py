@@ -119,6 +119,7 @@ def centred(x: Array, mean: Array, integers: Mask) -> Array:
     # What the solutions in the mean's cell could move against the bias, all the way to its middle.
     against = same & (to_centre * bias < 0)
     room = np.where(against, to_centre, 0.0).sum(axis=0)
-    share = np.minimum(1.0, np.divide(-bias, room, out=np.zeros_like(bias), where=room != 0))
+    with np.errstate(over="ignore"):  # there may be next to no room
+        share = np.minimum(1.0, np.divide(-bias, room, out=np.zeros_like(bias), where=room != 0))
     moved = x + np.where(same, np.where(against, share, 0.0), 1.0) * to_centre
     return np.where(integers, moved, x)

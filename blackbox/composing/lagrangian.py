@@ -41,6 +41,8 @@ class Lagrangian(Composite):
         """One part for the start's value, which scales the penalty; then one a round."""
         view = Augmented(problem)
         x = problem.start(rng)
+        if problem.integrality is not None:
+            x = np.where(problem.integrality, np.round(x), x)
         yield Part(_Start(), replace(view.problem, starts=x[None]), view)
         if view.best_x is not None:  # else the method may find its way to where values are finite
             view.penalty = _first_penalty(view, x)

@@ -9,6 +9,7 @@ from scipy.optimize import LinearConstraint
 from scipy.sparse import csr_array
 
 from blackbox import ALGORITHMS, Optimizer, minimize
+from blackbox.algorithms.cmaes_integers import centred
 
 CENTRE = np.array([0.6, 1.0, 1.4])
 
@@ -65,7 +66,7 @@ def test_a_difference_of_gradients_is_not_cut_by_the_budget(method, budget):
     assert result.fun == bowl(result.x)
 
 
-@pytest.mark.parametrize("method", ["bobyqa", "nelder-mead", "powell", "direct"])
+@pytest.mark.parametrize("method", ["bobyqa", "nelder-mead", "powell", "direct", "cma"])
 def test_integers_are_whole_at_drawn_starts_of_an_augmented_lagrangian(method):
     called, calls = remembering(lambda x: float(bowl(x)))
     minimize(
@@ -74,6 +75,7 @@ def test_integers_are_whole_at_drawn_starts_of_an_augmented_lagrangian(method):
         bounds=[(-3, 4)] * 3,
         constraints=LEFT,
         integrality=[1, 0, 0],
+        options={"constraint_handling": "lagrangian"},
         budget=60,
         seed=3,
     )
@@ -88,6 +90,12 @@ def test_complex_steps_go_with_constraints_and_chains(method):
     )
     assert result.x == pytest.approx([0.5, 1.0, 1.4], abs=1e-4)
     assert result.maxcv < 1e-6
+
+
+def test_integers_with_next_to_no_room_are_centred_without_a_warning():
+    with np.errstate(over="raise"):
+        moved = centred(np.array([[1e-320], [0.9]]), np.zeros(1), np.array([True]))
+    assert np.array_equal(np.rint(moved), [[0.0], [1.0]])
 
 
 def test_the_last_batch_of_a_budget_counts_for_target_and_callback():
@@ -246,3 +254,18 @@ def test_a_constraint_that_returns_nothing_says_so():
 def test_options_that_are_no_dict_are_named():
     with pytest.raises(TypeError, match="options must be a dict"):
         minimize(bowl, [0.0, 0.0], options=[1])
+
+
+@pytest.mark.parametrize("method", ["auto", "cma", "bipop-cma"])
+def test_noise_without_a_budget_ends(method):
+    noise = np.random.default_rng(0)
+    told = {"method": method, "noisy": True, "bounds": (-3, 3), "seed": 0}
+    result = minimize(lambda x: float(x @ x + noise.normal()), [1.0, 1.0], **told)
+    assert result.nfev <= 10_000
+
+
+def test_noise_tells_seconds_from_evaluations():
+    noise = np.random.default_rng(0)
+    told = {"method": "cma", "noisy": True, "seed": 0, "max_seconds": 0.05, "budget": 10**8}
+    result = minimize(lambda x: float(x @ x + noise.normal()), [1.0, 1.0], **told)
+    assert "max_seconds" in result.message
