@@ -26,7 +26,7 @@ ENDLESS = 10_000
 def choose(problem: Problem) -> Recommendation:
     """Ask the rules of `blackbox.recommend`, with all that a problem says of itself."""
     limited = np.isfinite(problem.lower).any() or np.isfinite(problem.upper).any()
-    return recommend(
+    found = recommend(
         problem.n,
         problem.budget,
         gradients=problem.gradients != "none",
@@ -38,6 +38,12 @@ def choose(problem: Problem) -> Recommendation:
         expensive=False,  # else cobyqa, of which a process can have one open run only
         bounds="all" if problem.bounded else "some" if limited else "none",
     )
+    names = _read_name(found.method)
+    if len(problem.starts) > 1 and not all(find(name).several_starts for name in names):
+        local = "adam" if problem.changing else "slsqp" if problem.n <= 100 else "l-bfgs-b"
+        why = "several starts are given, and a local method walks from all of them at once"
+        return Recommendation(local, {}, why, "")
+    return found
 
 
 class Chosen(NamedTuple):

@@ -116,6 +116,8 @@ def read_constraint(given: Any, index: int = 0) -> Row:
     """
     if isinstance(given, dict):
         return _read_dict(given, index)
+    if isinstance(given, (LinearConstraint, NonlinearConstraint)):
+        _check_limits(given, index)
     if isinstance(given, LinearConstraint):
         matrix = given.A.toarray() if hasattr(given.A, "toarray") else np.atleast_2d(given.A)
         return Row(lambda x: matrix @ x, lambda x: matrix, given.lb, given.ub)
@@ -129,6 +131,39 @@ def read_constraint(given: Any, index: int = 0) -> Row:
     )
 
 
+def check_constraints(constraints: tuple[Any, ...], n: int) -> None:
+    """Check constraints before anything is evaluated.
+
+    Raises
+    ------
+    TypeError, ValueError, KeyError
+        For one that makes no sense for `n` variables.
+    """
+    for i, one in enumerate(constraints):
+        read_constraint(one, i)
+        if isinstance(one, LinearConstraint):
+            shape = one.A.shape if hasattr(one.A, "toarray") else np.atleast_2d(one.A).shape
+            if shape[1] != n:
+                raise ValueError(
+                    f"constraints[{i}] is a LinearConstraint of {shape[1]} columns, but there are "
+                    f"{n} variables"
+                )
+
+
+def _check_limits(given: Any, index: int) -> None:
+    lower, upper = np.atleast_1d(given.lb), np.atleast_1d(given.ub)
+    try:
+        crossed = (lower > upper).any()
+    except ValueError:
+        raise ValueError(
+            f"constraints[{index}] has {lower.size} lower and {upper.size} upper limits; give as "
+            "many of each, or one for all"
+        ) from None
+    if crossed:
+        i = int(np.flatnonzero(np.broadcast_to(lower > upper, max(lower.size, upper.size)))[0])
+        raise ValueError(f"constraints[{index}]: limits are crossed at row {i}: no point keeps it")
+
+
 def _read_dict(given: dict[str, Any], index: int) -> Row:
     for name in ("type", "fun"):
         if name not in given:
@@ -137,6 +172,8 @@ def _read_dict(given: dict[str, Any], index: int) -> Row:
     if not isinstance(kind, str) or kind.lower() not in ("eq", "ineq"):
         raise ValueError(f"Unknown constraint type {kind!r} (constraint {index}): 'eq' or 'ineq'")
     fun, args, jac = given["fun"], given.get("args", ()), given.get("jac")
+    if not callable(fun):
+        raise TypeError(f"constraints[{index}]: fun must be callable; got {type(fun).__name__}")
     upper = 0.0 if kind.lower() == "eq" else np.inf
     slope = (lambda x: jac(x, *args)) if callable(jac) else None
     return Row(lambda x: _flat(fun(x.copy(), *args)), slope and _matrix(slope), 0.0, upper)

@@ -88,7 +88,11 @@ class Averaging(Evaluator):
                 stop = halt.stop._replace(extras=stop.extras)
         known = self._budget.evaluations is not None and "max_seconds" not in stop.reason
         if stop.status == 1 and known:  # the run knew of its share alone
-            stop = stop._replace(reason=self._budget.spent().reason)
+            stop = stop._replace(
+                reason=f"the search has spent its share of the budget of "
+                f"{self._budget.evaluations} evaluations, repeats have the rest; raise budget= "
+                "to go on"
+            )
         return self.interrupt(stop)
 
     def interrupt(self, stop: Stop) -> Stop:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy.optimize import Bounds, LinearConstraint, OptimizeWarning
 
+from blackbox.constraints import check_constraints
 from blackbox.types import Array, Callback, Problem, RandomStream, Scheme
 
 
@@ -61,6 +62,8 @@ def make_problem(
         constraints = ()
     elif isinstance(constraints, dict) or not isinstance(constraints, Sequence):
         constraints = (constraints,)
+    constraints = tuple(map(_without_matrix, constraints))
+    check_constraints(constraints, len(lower))
     integers = check_integrality(integrality, len(lower))
     if integers is not None:
         lower, upper = fit_integers(integers, lower, upper)
@@ -71,7 +74,7 @@ def make_problem(
         lower,
         upper,
         starts,
-        constraints=tuple(map(_without_matrix, constraints)),
+        constraints=constraints,
         gradients=gradients,
         scheme=scheme,
         blocks=tuple(says.get("blocks", ())),

@@ -7,7 +7,7 @@ from numbers import Integral
 from typing import Any, Literal, get_args
 
 from blackbox.algorithms.method import Method
-from blackbox.composing.lagrangian import Lagrangian
+from blackbox.composing.lagrangian import SHARED_ROUNDS, Lagrangian
 from blackbox.composing.parts import Viewed
 from blackbox.composing.restarts import Restarted
 from blackbox.composing.starts import Together
@@ -16,8 +16,8 @@ from blackbox.types import Algorithm, Problem
 
 Handling = Literal["native", "lagrangian", "penalty"]
 
-ROUNDS_OF_BUDGET = 20
-"""Rounds of an augmented Lagrangian around a method that never stops by itself."""
+SEARCH = 20_000
+"""Evaluations that rounds of an augmented Lagrangian share where there is no budget."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,7 @@ def assemble(row: Method, options: Mapping[str, Any], problem: Problem) -> tuple
 
 
 def _share(row: Method, problem: Problem) -> int | None:
-    if row.default_budget is None:
+    """Evaluations of a round, for methods that never stop by themselves, or search far."""
+    if row.default_budget is None and (row.kind == "local" or not row.random):
         return None
-    return max(1, (problem.budget or row.default_budget) // ROUNDS_OF_BUDGET)
+    return max(1, (problem.budget or row.default_budget or SEARCH) // SHARED_ROUNDS)

@@ -15,6 +15,10 @@ from blackbox.types import Algorithm, Ask, Problem, RandomStream, Run, Stop, Tol
 
 ROUNDS = 50
 """Most updates of the multipliers."""
+SHARED_ROUNDS = 20
+"""Updates around a method whose rounds share a budget."""
+CUT = 1
+"""Status of a round that its share ended."""
 CONSTRAINT_TOLERANCE = 1e-6
 """How far the end may break a constraint, and be from complementary."""
 GROWTH = 10.0
@@ -47,7 +51,8 @@ class Lagrangian(Composite):
         if view.best_x is not None:  # else the method may find its way to where values are finite
             view.penalty = _first_penalty(view, x)
         far, rounds, counts = np.inf, 0, Counts()
-        while rounds < ROUNDS:
+        most = ROUNDS if self.share is None else SHARED_ROUNDS + 1
+        while rounds < most:
             view.begin()
             shown = replace(view.problem, starts=x[None])
             stop = yield Part(self.algorithm, shown, view, _Share(self.share))
@@ -57,10 +62,11 @@ class Lagrangian(Composite):
                 break
             x, before = view.best_x, far
             far = view.update(x)
-            if far <= CONSTRAINT_TOLERANCE:
-                return self._stop(view, rounds, counts, stop.reason, True)
-            if far > before / 2:
+            if far > CONSTRAINT_TOLERANCE and far > before / 2:
                 view.penalty *= GROWTH
+            # A search that was cut short goes on, also where its point keeps the constraints.
+            if far <= CONSTRAINT_TOLERANCE and (stop.status != CUT or rounds == most):
+                return self._stop(view, rounds, counts, stop.reason, True)
         why = "constraints are still broken"
         if view.best_x is None:
             why = "no value, of the objective and the constraints, was finite; begin elsewhere"
@@ -91,7 +97,7 @@ class _Share(Limit):
 
     def before(self, ask: Ask) -> Stop | None:
         if self._left is not None and self._left <= 0:
-            return Stop("the round's share of the budget is spent", success=True)
+            return Stop("the round's share of the budget is spent", success=False, status=CUT)
         return None
 
     def after(self, ask: Ask, told: Told) -> None:
