@@ -157,8 +157,8 @@ RULES = (
         When("smooth", beyond=100, within=2000, to=100),
         ("slsqp", "ipop-cma"),
         "local searches gain the most early on; then a population finds what they can't",
-        "Auger and Hansen (2005); ahead of each of its parts from 100 to 1,000 evaluations a "
-        "variable on BBOB's 24 functions in 5 and 10 variables",
+        "Auger and Hansen (2005); first of all methods here at 1,000 evaluations a variable, level "
+        f"with slsqp at 100 ({_BBOB})",
         {"slsqp": {"restarts": inf, "share": 0.1}},
     ),
     Rule(

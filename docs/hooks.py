@@ -62,7 +62,8 @@ def _navigation() -> list[dict[str, list[dict[str, str]]]]:
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the reference results and the changelog, and leave out what is no page."""
     results = (p for kind in ("md", "png", "html") for p in (ROOT / "results").rglob(f"*.{kind}"))
-    for path in (ROOT / "CHANGELOG.md", *sorted(results)):
+    kept = [p for p in sorted(results) if "run" not in p.parts]  # those are stores of a machine
+    for path in (ROOT / "CHANGELOG.md", *kept):
         name = path.relative_to(ROOT).as_posix()
         files.append(File.generated(config, name, abs_src_path=str(path)))
     return Files([f for f in files if not f.src_uri.endswith((".py", ".pyc"))])

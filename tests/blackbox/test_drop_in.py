@@ -1,6 +1,7 @@
 """`minimize` in place of scipy's: the same walks, arguments, warnings and fields of the result."""
 
 import inspect
+import threading
 
 import numpy as np
 import pytest
@@ -185,3 +186,32 @@ def test_workers_may_be_among_the_options():
     result = minimize(rosen, START, method="bfgs", options={"workers": workers})
     assert 3 in calls
     assert sum(calls) == result.nfev
+
+
+@pytest.mark.parametrize("name", [n for n, row in ALGORITHMS.items() if row.library == "scipy"])
+def test_the_users_code_runs_in_the_callers_thread(name):
+    threads = {}
+
+    def noting(what, told):
+        def call(x, *args):
+            threads.setdefault(what, set()).add(threading.get_ident())
+            return told(x)
+
+        return call
+
+    row = ALGORITHMS[name]
+    result = minimize(
+        noting("fun", rosen),
+        START,
+        method=name,
+        jac=noting("jac", rosen_der) if row.gradients == "optional" else None,
+        hess=noting("hess", rosen_hess) if row.hessian else None,
+        constraints={"type": "ineq", "fun": noting("constraint", lambda x: 3 - x.sum())},
+        bounds=[(-2, 2)] * 3,
+        callback=noting("callback", lambda x: None),
+        budget=300,
+        seed=0,
+    )
+    assert np.isfinite(result.fun)
+    assert {"fun", "constraint", "callback"} <= set(threads)
+    assert all(seen == {threading.get_ident()} for seen in threads.values())
