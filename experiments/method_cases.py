@@ -61,7 +61,7 @@ _STENCILS: dict[str, dict[str, Any]] = {
 def _batches() -> list[Benchmark]:
     rows: list[tuple[str, str, Prepare, bool]] = [
         ("cma", "cma's own ask and tell, same options", partial(cma_loop, N), False),
-        ("pso", "the same rule as a bare loop over arrays", swarm, True),
+        ("pso", "pyswarm.pso, particle by particle", partial(swarm, True), False),
         (
             "differential_evolution",
             "scipy's differential_evolution(vectorized=True, updating='deferred')",
@@ -80,6 +80,15 @@ def _batches() -> list[Benchmark]:
             same_work=same,
         )
         for name, peer, prepare, same in rows
+    ] + [
+        Benchmark(
+            "pso, beside a bare loop",
+            f"minimize(method='pso') on a batched sphere, n = {N}",
+            "the same rule as plain array operations: no checks, counts, history",
+            31,
+            partial(swarm, False),
+            same_work=True,
+        )
     ]
 
 

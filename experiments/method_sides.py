@@ -39,8 +39,10 @@ def _sides(ours: Work, peer: Work) -> tuple[Side, Side]:
 # Methods whose batches are populations: time an evaluation.
 
 
-def swarm() -> tuple[Side, Side]:
-    """A swarm by minimize, and the same rule as a bare loop over arrays."""
+def swarm(library: bool) -> tuple[Side, Side]:
+    """A swarm by minimize, and by pyswarm, or the same rule as a bare loop over arrays."""
+    import pyswarm
+
     from blackbox import minimize
 
     mine, theirs = count(1), count(1)
@@ -58,7 +60,11 @@ def swarm() -> tuple[Side, Side]:
         return int(result.nfev)
 
     def peer() -> int:
-        swarm_by_hand(spheres, ITERATIONS, np.random.default_rng(next(theirs)))
+        seed = next(theirs)
+        if library:
+            box = [LOW] * N, [HIGH] * N
+            return int(pyswarm.pso(lambda x: float(x @ x), *box, seed=seed, **options).nfev)
+        swarm_by_hand(spheres, ITERATIONS, np.random.default_rng(seed))
         return SWARM * (1 + ITERATIONS)
 
     return _sides(ours, peer)
