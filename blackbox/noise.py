@@ -81,17 +81,17 @@ class Averaging(Evaluator):
         own: Any = stop.extras.get("x")
         try:
             if own is not None:
-                self._challenge(Estimate(np.array(own, dtype=float), self._break(own)), free=True)
+                self._challenge(Estimate(np.array(own, dtype=float), self._break(own)))
             self._budget.check(self._history)
         except Halt as halt:
             if halt.stop.success:
                 stop = halt.stop._replace(extras=stop.extras)
-        known = self._budget.evaluations is not None and "max_seconds" not in stop.reason
-        if stop.status == 1 and known:  # the run knew of its share alone
+        budget = self._budget.evaluations
+        early = budget is not None and self._history.evaluation_count < budget
+        if stop.status == 1 and early and "max_seconds" not in stop.reason:
             stop = stop._replace(
-                reason=f"the search has spent its share of the budget of "
-                f"{self._budget.evaluations} evaluations, repeats have the rest; raise budget= "
-                "to go on"
+                reason=f"the search has spent its share of the budget of {budget} evaluations, "
+                "repeats have the rest; raise budget= to go on"
             )
         return self.interrupt(stop)
 
@@ -145,7 +145,7 @@ class Averaging(Evaluator):
         broken = self._history.violation(np.asarray(x, dtype=float))
         return broken if broken > self._history.tolerance else 0.0
 
-    def _challenge(self, challenger: Estimate, free: bool = False) -> None:
+    def _challenge(self, challenger: Estimate) -> None:
         """Evaluate until the challenger has fallen behind, or has won."""
         best = self._incumbent
         if best is not None and challenger.violation > best.violation:
