@@ -61,13 +61,14 @@ comparisons: $(READY)
 LOCAL := slsqp,l-bfgs-b,bfgs,cg,tnc,newton-cg,dogleg,trust-ncg,trust-krylov,trust-exact,nelder-mead,powell,bobyqa,sbplx
 GLOBAL := cma,sep-cma,vkd-cma,ipop-cma,bipop-cma,differential_evolution,dual_annealing,basinhopping,direct,pso,pyswarm
 CHAINS := cma+l-bfgs-b,slsqp:restarts=inf:share=0.1+ipop-cma
-DEAR := cobyqa,cobyla,trust-constr,shgo,lq-cma
+DEAR := cobyqa,cobyla,trust-constr,shgo
 EVERY := $(LOCAL),$(GLOBAL),$(CHAINS),adam,random,sobol,lhs,grid
 INSTANCES ?= 1-2
 
 quality: $(READY)
 	$(COMPARE) bbob:n=2,5,10,20:i=$(INSTANCES) --methods $(EVERY) --seeds 1 --budget 1000n --out results/quality/run
 	$(COMPARE) bbob:n=2,5:i=$(INSTANCES) --methods $(DEAR) --seeds 1 --budget 1000n --out results/quality/run
+	$(COMPARE) bbob:n=2:i=$(INSTANCES) --methods lq-cma --seeds 1 --budget 1000n --out results/quality/run
 	$(BIN)/experiments quality results/quality/run --out results/quality
 
 # The documentation, into site/: open site/index.html.
