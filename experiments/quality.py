@@ -37,7 +37,7 @@ def measure(comparison: "Comparison") -> Standing:
         If no method was run on a problem with a known optimum.
     """
     found = {}
-    for title, problems in dimensions(sections(comparison)).items():
+    for title, problems in dimensions(sections(comparison, by_all=False)).items():
         if part := qualities(comparison, problems):
             found[title] = dict(sorted(part.items(), key=lambda item: _key(item[1])))
     if not found:

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from experiments import cli, quality
-from experiments.comparison import Comparison
+from experiments import cli, compare, quality
+from experiments.comparison import Comparison, load
 from tests.experiments import own
 from tests.experiments.statistics.cases import record
 from tests.experiments.statistics.test_area import KNOWN
@@ -74,3 +74,11 @@ def test_without_an_optimum_there_is_nothing_to_measure(tmp_path, capsys):
 def test_a_folder_without_a_comparison_is_refused(tmp_path, capsys):
     assert cli.main(["quality", str(tmp_path)]) == 1
     assert capsys.readouterr().err.startswith("experiments: ")
+
+
+def test_each_dimension_has_its_table_also_where_not_all_methods_were_run(tmp_path):
+    folder = tmp_path / "some"
+    compare(["bbob:f=1:n=2,3"], ["cma", "random"], seeds=1, budget=60, out=folder)
+    compare(["bbob:f=1:n=2"], ["slsqp"], seeds=1, budget=60, out=folder)
+    shown = [table.title for table in quality.tables(quality.measure(load(folder)))]
+    assert shown == ["all problems", "2 variables", "3 variables"]
