@@ -157,7 +157,8 @@ def minimize(
     -----
     An objective that has ``batched`` may change from batch to batch: ``fun.begin(generation, rng)``
     is then called before each, and draws what all its candidates see (see `blackbox.fidelity`).
-    Only methods that compare values within a batch take it: `cma`, `adam`, `random`. Where it has
+    Only methods that compare values within a batch take it (`Method.changing`): `cma`, `adam` ...
+    Where it has
     ``fun.full(points) -> values`` too, values of batches are provisional: the winner of the first
     generation, of every tenth from there, of one that seems to reach `target` and of the last is
     evaluated by `full`, which counts as one evaluation. `result.fun`, `target`, the history's

@@ -68,8 +68,8 @@ class Estimate:
 class Averaging(Evaluator):
     """Evaluates winners of batches again; the incumbent is the point of the least mean.
 
-    Repeats are counted as evaluations, and are a quarter of them at most. The result's ``fun`` is a
-    mean, ``fun_error`` its standard error, ``fun_count`` of how many values.
+    Repeats are counted as evaluations, and are about a quarter of them at most. The result's
+    ``fun`` is a mean, ``fun_error`` its standard error, ``fun_count`` of how many values.
     """
 
     provisional = True

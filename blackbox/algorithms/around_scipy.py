@@ -6,9 +6,8 @@ from typing import Any, TypeVar
 import numpy as np
 from scipy.optimize import Bounds
 
-from blackbox.blocking import Pointwise, drive
+from blackbox.blocking import Pointwise
 from blackbox.history import all_finite
-from blackbox.stencil import gradient
 from blackbox.types import Array, Ask, Evaluate, Problem, RandomStream, Told
 
 Returned = TypeVar("Returned")
@@ -70,7 +69,7 @@ class LocalView:
     def __init__(
         self, problem: Problem, evaluate: Evaluate, step: float = 1e-8, *, slopes: bool = True
     ) -> None:
-        self._problem, self._evaluate = problem, evaluate
+        self._problem = problem
         self._last = Pointwise(problem, evaluate, gradients=slopes)
         coarse = problem.dtype != np.float64
         self._step = float(np.finfo(problem.dtype).eps) ** 0.5 if coarse else step
@@ -86,13 +85,7 @@ class LocalView:
         if self._problem.gradients != "none":
             own = self._last.gradient(x)
             return own if all_finite(own) else np.where(np.isfinite(own), own, 0.0)
-        if not self._last.at(x):
-            self._last.value(x)
-        if not np.isfinite(self._last.values[0]):
-            return np.zeros_like(x)
-        asking = gradient(self._problem, self._last.points, self._last.values, self._step)
-        slopes: Array = drive(asking, self._evaluate)[0]
-        return slopes
+        return self._last.differences(x, self._step)
 
 
 def descent(view: LocalView, problem: Problem) -> dict[str, Any]:
