@@ -295,6 +295,11 @@ class ModelObjective:
             finally:
                 self._take(rows)
 
+    @property
+    def has_validation(self) -> bool:
+        """Whether there is validation data."""
+        return self._validation is not None
+
     def validate(self, points: Any) -> Any:
         """Return losses on the validation data, with layers as in evaluation.
 

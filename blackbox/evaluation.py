@@ -15,6 +15,7 @@ from blackbox.budget import Budget, Halt
 from blackbox.history import History
 from blackbox.objective import Objective
 from blackbox.types import Array, Ask, Callback, Stop, Told
+from blackbox.validation import Validation
 
 ASTRAY = Stop(
     "the method proposed a point that is not finite; the values or gradients it was told left it "
@@ -35,6 +36,8 @@ class Evaluator:
         scipy's: ``callback(intermediate_result)`` or ``callback(x)``, after each batch.
     watch
         Called with the history after each batch (a progress line).
+    validation
+        Measures losses on validation data now and then.
     """
 
     provisional = False
@@ -47,8 +50,10 @@ class Evaluator:
         budget: Budget,
         callback: Callback | None = None,
         watch: Callable[[History], None] | None = None,
+        validation: Validation | None = None,
     ) -> None:
         self._objective, self._history, self._budget = objective, history, budget
+        self._validation = validation
         self._callback = None if callback is None else as_intermediate(callback)
         self._watch = watch
         record = history.record
@@ -73,14 +78,18 @@ class Evaluator:
         if len(points) > left:
             points, cut = points[: int(left)], True
         told = self._evaluate(points, ask)
+        if not ask.stencil:
+            self._history.record_step(ask, points, told)
         self._after(ask)
         if cut:
             raise Halt(self._budget.spent())
+        if self._validation is not None and not ask.stencil:
+            return self._validation.measure(ask, told)
         return told
 
     def finish(self, stop: Stop) -> Stop:
         """Take in why the run ended; return what its result should go by."""
-        return stop
+        return stop if self._validation is None else self._validation.restore(stop)
 
     def interrupt(self, stop: Stop) -> Stop:
         """Take in that an exception ended the run; return what its result should go by."""

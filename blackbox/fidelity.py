@@ -29,6 +29,7 @@ from blackbox.history import History, all_finite
 from blackbox.noise import Averaging
 from blackbox.objective import Objective
 from blackbox.types import Array, Ask, Callback, RandomStream, Stop, Told
+from blackbox.validation import Validation
 
 FULL_EVERY = 10
 """Generations from one evaluation at full fidelity to the next, beginning with the first: seldom
@@ -43,6 +44,7 @@ def make_evaluator(
     callback: Callback | None = None,
     watch: Callable[[History], None] | None = None,
     noisy: bool = False,
+    validation: Validation | None = None,
 ) -> Evaluator:
     """Return the evaluator that the objective needs; arguments as those of `Evaluator`.
 
@@ -51,10 +53,10 @@ def make_evaluator(
     """
     if not objective.changing:
         if noisy:
-            return Averaging(objective, history, budget, callback, watch)
-        return Evaluator(objective, history, budget, callback, watch)
+            return Averaging(objective, history, budget, callback, watch, validation)
+        return Evaluator(objective, history, budget, callback, watch, validation)
     kind = Announcing if objective.full is None else Electing
-    return kind(objective, history, budget, _derive(rng), callback, watch)
+    return kind(objective, history, budget, _derive(rng), callback, watch, validation)
 
 
 def _derive(rng: RandomStream) -> np.random.Generator:
@@ -70,7 +72,7 @@ class Announcing(Evaluator):
 
     Parameters
     ----------
-    objective, history, budget, callback, watch
+    objective, history, budget, callback, watch, validation
         As for `Evaluator`.
     stream
         What the objective draws from.
@@ -84,8 +86,9 @@ class Announcing(Evaluator):
         stream: np.random.Generator,
         callback: Callback | None = None,
         watch: Callable[[History], None] | None = None,
+        validation: Validation | None = None,
     ) -> None:
-        super().__init__(objective, history, budget, callback, watch)
+        super().__init__(objective, history, budget, callback, watch, validation)
         self._stream = stream
         self._generation = -1
 
@@ -125,6 +128,8 @@ class Electing(Announcing):
 
     def finish(self, stop: Stop) -> Stop:
         """Evaluate the last winner, then the solver's own end point where the budget allows."""
+        if self._validation is not None and self._validation.restores:
+            stop, self._winner = self._validation.restore(stop), None
         if self._winner is not None:
             self._evaluate_winner()
         own = stop.extras.get("x")

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from blackbox.constraints import FEASIBILITY
 from blackbox.thinned import Thinned
-from blackbox.types import Array
+from blackbox.trace import Trace
+from blackbox.types import Array, Ask, Told
 
 IMPROVEMENTS_KEPT = 10_000
 """Improvements that a history holds; of more, evenly spaced ones and the latest."""
@@ -53,14 +54,26 @@ class History:
         Batches of points, stencils and evaluations at full fidelity aside.
     failures_in_a_row
         Failures since the last finite value, stencils aside.
+    validation_count
+        Evaluations on validation data.
+    validated_x, validated_value
+        The point with the lowest validation loss, and that loss; None and ``inf`` where none was
+        measured.
+    trace
+        A `blackbox.trace.Trace`: what each batch gave.
     """
 
     def __init__(
         self,
         violation: Callable[[Array], float] | None = None,
         tolerance: float = FEASIBILITY,
+        changing: bool = False,
     ) -> None:
         self.tolerance = tolerance
+        self.trace = Trace(changing)
+        self.validation_count = 0
+        self.validated_x: Array | None = None
+        self.validated_value = math.inf
         self.best_x: Array | None = None
         self.best_value = math.inf
         self.best_violation = math.inf if violation else 0.0
@@ -171,6 +184,30 @@ class History:
         if values[leader] < self.provisional_value:
             self.provisional_x = points[leader].copy()
             self.provisional_value = float(values[leader])
+
+    def record_step(self, ask: Ask, points: Array, told: Told) -> None:
+        """Take in what a batch gave as a step of the run, once it is recorded."""
+        if ask.rates is not None or told.gradients is not None or len(points) > 1:
+            spent = self.evaluation_count, self.gradient_count, self.elapsed()
+            self.trace.record(ask, points, told, *spent)
+
+    def record_validation(self, points: Array, losses: Array) -> bool:
+        """Count losses on validation data; return whether one is the lowest so far.
+
+        Parameters
+        ----------
+        points, losses
+            Shapes (k, n) and (k,); failed evaluations are ``+inf``.
+        """
+        self.evaluation_count += len(losses)
+        self.validation_count += len(losses)
+        spent = self.evaluation_count, self.gradient_count, self.elapsed()
+        self.trace.validate(losses, *spent)
+        leader = int(losses.argmin())
+        if not losses[leader] < self.validated_value:
+            return False
+        self.validated_x, self.validated_value = points[leader].copy(), float(losses[leader])
+        return True
 
     def _record_batch(self, points: Array, values: Array) -> None:
         # Python floats beat array operations on batches of this size.

@@ -5,6 +5,7 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,14 @@ from blackbox.budget import Budget, Halt
 from blackbox.choice import Chosen, choose_method
 from blackbox.constraints import FEASIBILITY, measure_violation
 from blackbox.evaluation import Evaluator
-from blackbox.fidelity import make_evaluator
+from blackbox.fidelity import FULL_EVERY, make_evaluator
 from blackbox.history import History
 from blackbox.noise import search_share
 from blackbox.objective import Jac, Objective, OnError
 from blackbox.problem import make_problem, make_random
 from blackbox.progress import ProgressLine
 from blackbox.types import Algorithm, Callback, Problem, RandomStream, Stop
+from blackbox.validation import Validation, find_validation
 from blackbox.workers import Workers, open_workers
 
 
@@ -71,6 +73,9 @@ def minimize(
     budget: int | None = None,
     max_seconds: float | None = None,
     target: float | None = None,
+    validation: Callable[..., Any] | None = None,
+    validate_every: int | None = None,
+    patience: int | None = None,
     seed: int | RandomStream | None = None,
     workers: Workers = None,
     on_error: OnError = "raise",
@@ -126,6 +131,17 @@ def minimize(
         Stop before the first batch after so many seconds.
     target
         Stop as soon as a value is at most this.
+    validation
+        The loss on validation data: of one point, or of a batch where `fun` takes batches. None:
+        the objective's own (a model's ``validation=``), where `patience`, `validate_every` or a
+        schedule that goes by it is given. It is measured at each run's point, or the best one of a
+        population, and counts as an evaluation. See ``result.history.trace``.
+    validate_every
+        Generations from one validation to the next. None: a hundredth of the run, at least 10.
+    patience
+        Stop early, after so many validations in a row without a new lowest loss, and return the
+        point where it was lowest. Without validation: after so many generations in which the
+        incumbent did not improve.
     seed
         An int, a numpy `Generator` or a `RandomState` (used as it is). None: a fresh one, found
         again in ``result.seed``.
@@ -180,6 +196,9 @@ def minimize(
         )
         if method is None:  # scipy's rule
             method = "slsqp" if constraints else "bfgs" if bounds is None else "l-bfgs-b"
+        losses = find_validation(
+            fun, validation, validate_every, patience, options, batched=objective.batched
+        )
         problem = make_problem(
             x0,
             None if callable(method) else bounds,
@@ -189,6 +208,8 @@ def minimize(
             scheme=objective.scheme,
             budget=search_share(budget) if noisy and not objective.changing else budget,
             changing=objective.changing,
+            full_every=0 if objective.full is None or not objective.changing else FULL_EVERY,
+            validate_every=0 if losses is None else validate_every,
             noisy=noisy,
             integrality=integrality,
             hess=_bind(hess, args),
@@ -204,8 +225,17 @@ def minimize(
             _warn_of_unused(chosen.name, method, jac, hess, hessp)
         if limits.evaluations is None and chosen.default_budget is not None:
             limits = Budget(chosen.default_budget, max_seconds, target)
+            problem = replace(problem, budget=chosen.default_budget)
         rng, kept_seed = make_random(seed)
-        history = History(measure_violation(problem.constraints), chosen.constraint_tolerance)
+        history = History(
+            measure_violation(problem.constraints),
+            chosen.constraint_tolerance,
+            objective.changing,
+        )
+        stopper = None
+        if losses is not None or patience is not None:
+            held = 1 if problem.full_every else 0
+            stopper = Validation(losses, history, limits, validate_every, patience, held)
         line = ProgressLine(chosen.name, limits.evaluations) if progress else None
         evaluator = make_evaluator(
             objective,
@@ -215,6 +245,7 @@ def minimize(
             callback if chosen.callback == "batch" else None,
             line,
             noisy,
+            stopper,
         )
         fields = {"method": chosen.name, "method_reason": chosen.reason, "seed": kept_seed}
         try:
@@ -281,10 +312,16 @@ def _search(algorithm: Algorithm, problem: Problem, rng: RandomStream, evaluate:
 def _result(stop: Stop, problem: Problem, history: History, fields: dict[str, Any]) -> Result:
     """The solver's own end point, unless a better one was told."""
     extras = dict(stop.extras)
+    restored = extras.pop("restored", False)
     x, value = extras.pop("x", None), float(extras.pop("fun", math.inf))
     extras.setdefault("jac", None)
+    if history.trace.ends_x is not None:
+        extras.setdefault("ends_x", history.trace.ends_x)
+        extras.setdefault("ends_fun", history.trace.ends_value)
+    if history.validation_count:
+        extras["validation_loss"] = history.validated_value
     own_count = extras.pop("njev", 0)  # the solver's own: gradients by differences
-    if x is None or _beats(history, problem, x, value):
+    if x is None or (not restored and _beats(history, problem, x, value)):
         if x is not None:
             extras |= {"solver_x": x, "solver_fun": value}
             # The gradient that the solver reports is the one at its own end point.

@@ -93,7 +93,7 @@ class Averaging(Evaluator):
                 reason=f"the search has spent its share of the budget of {budget} evaluations, "
                 "repeats have the rest; raise budget= to go on"
             )
-        return self.interrupt(stop)
+        return super().finish(self.interrupt(stop))
 
     def interrupt(self, stop: Stop) -> Stop:
         """Put the incumbent's mean in place of a solver's single values."""

@@ -25,6 +25,8 @@ def make_problem(
     dtype: DTypeLike | None = None,
     budget: int | None = None,
     changing: bool = False,
+    full_every: int = 0,
+    validate_every: int | None = 0,
     noisy: bool = False,
     integrality: Any = None,
     hess: Any = None,
@@ -40,8 +42,8 @@ def make_problem(
     fun
         The objective. One that has an attribute ``batched``, as our adapters' have, may say more of
         itself: ``n``, ``dtype``, ``blocks``.
-    gradients, scheme, dtype, budget, changing, noisy, hess, hessp, callback
-        See `Problem`; a `dtype` of None is what the objective says, else float64.
+    gradients, scheme, dtype, budget, changing, full_every, validate_every, noisy, hess, hessp
+        See `Problem`, as for `callback`; a `dtype` of None is the objective's, else float64.
 
     Raises
     ------
@@ -81,6 +83,8 @@ def make_problem(
         dtype=check_dtype(says.get("dtype") if dtype is None else dtype),
         budget=budget,
         changing=changing,
+        full_every=full_every,
+        validate_every=validate_every,
         noisy=bool(noisy),
         integrality=integers,
         hess=hess,

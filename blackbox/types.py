@@ -23,11 +23,15 @@ class Ask(NamedTuple):
         Whether gradients are wanted beside the values.
     stencil
         Points of a finite difference: counted, but never the incumbent.
+    rates
+        Shape (k,): the learning rate of the step that each point is going to take, where points are
+        runs of their own that walk side by side (`blackbox.algorithms.descent`). For the record.
     """
 
     points: Array
     gradients: bool = False
     stencil: bool = False
+    rates: Array | None = None
 
 
 class Told(NamedTuple):
@@ -39,10 +43,14 @@ class Told(NamedTuple):
         Shape (k,), float64; a failed evaluation is ``+inf``, never NaN.
     gradients
         Shape (k, n), float64, where they were asked for.
+    validation
+        Shape (k,): losses on validation data, where they were due with this batch, and its points
+        are runs of their own.
     """
 
     values: Array
     gradients: Array | None = None
+    validation: Array | None = None
 
 
 class Stop(NamedTuple):
@@ -104,6 +112,11 @@ class Problem:
     changing
         Whether the objective changes from batch to batch (minibatches, fresh noise), so that only
         values of one batch may be compared.
+    full_every
+        Generations from one evaluation at full fidelity to the next; 0 where there is none.
+    validate_every
+        Generations from one validation to the next; 0 where there is none, None where that follows
+        from how many there are.
     noisy
         Whether the same point gives another value each time.
     integrality
@@ -124,6 +137,8 @@ class Problem:
     dtype: np.dtype[Any] = field(default_factory=lambda: np.dtype(np.float64))
     budget: int | None = None
     changing: bool = False
+    full_every: int = 0
+    validate_every: int | None = 0
     noisy: bool = False
     integrality: NDArray[np.bool_] | None = None
     hess: Any = None
@@ -140,6 +155,30 @@ class Problem:
         """Whether every variable has two finite bounds."""
         return bool(np.all(np.isfinite(self.lower)) and np.all(np.isfinite(self.upper)))
 
+    def generations(self, k: int) -> int | None:
+        """Return how many batches of k points the budget allows; None where there is none.
+
+        What they cost besides is taken into account: the winner of a generation now and then, and
+        of the last, at full fidelity; k validations now and then. Not finite differences.
+        """
+        if self.budget is None:
+            return None
+        count = self.budget // k
+        while count > 1 and self._cost(count, k) > self.budget:
+            count -= max(1, (self._cost(count, k) - self.budget) // (3 * k + 2))
+        return max(count, 1)
+
+    def _cost(self, count: int, k: int) -> int:
+        """Evaluations that so many batches of k points take in all."""
+        cost = count * k
+        if self.full_every:
+            cost += -(-count // self.full_every) + ((count - 1) % self.full_every > 0)
+        if self.validate_every != 0:
+            cost += k * (
+                count // (self.validate_every or default_interval((self.budget or 0) // k))
+            )
+        return cost
+
     def start(self, rng: RandomStream) -> Array:
         """Return the first start, (n,), or where none was given a uniform draw in the box."""
         if len(self.starts):
@@ -147,6 +186,16 @@ class Problem:
             return first
         drawn: Array = self.lower + rng.random(self.n) * (self.upper - self.lower)
         return drawn
+
+
+SELDOM, OFTEN = 10, 100
+"""By default validations are at least so many generations apart, and there are at most so many in a
+run; together they take a tenth of the budget at most."""
+
+
+def default_interval(generations: int | None) -> int:
+    """Return how many generations lie between validations where the user has not said."""
+    return SELDOM if generations is None else max(SELDOM, generations // OFTEN)
 
 
 class Algorithm(Protocol):

@@ -5,7 +5,7 @@ from blackbox.algorithms.method import Method, Proof
 ROWS = [
     Method(
         "adam",
-        "adam:Adam",
+        "descent.rules:Adam",
         "Adam, gradient descent with adaptive moments; k starts run as one batch",
         "torch",
         kind="local",

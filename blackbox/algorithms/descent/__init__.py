@@ -1,0 +1,1 @@
+"""Gradient methods by torch: the rules of `torch.optim`, and the habits of training around them."""
