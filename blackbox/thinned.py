@@ -16,7 +16,7 @@ class Thinned(Generic[Row]):
     """
 
     def __init__(self, limit: int) -> None:
-        self.limit, self._stride, self._count = limit, 1, 0
+        self._limit, self._stride, self._count = limit, 1, 0
         self._rows: list[Row] = []
 
     def append(self, row: Row) -> None:
@@ -27,7 +27,7 @@ class Thinned(Generic[Row]):
         else:
             rows.append(row)
         self._count += 1
-        while len(rows) > max(self.limit, 2):
+        if len(rows) > self._limit:
             self._stride *= 2
             latest = rows[-1]
             del rows[1::2]

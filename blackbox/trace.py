@@ -18,34 +18,6 @@ NUMBERS_LOOKED_AT = 1 << 16
 """Numbers from which the spread of a population is estimated."""
 
 
-class Step(NamedTuple):
-    """A batch: what had been spent when it was told, and what it gave.
-
-    Attributes
-    ----------
-    evaluations, gradients, seconds
-        Spent so far, this batch included.
-    losses
-        Values of the runs that walk side by side, (k,); of a population its best, (1,).
-    norms, moves, rates
-        Of each run, (k,): the gradient's Euclidean norm before any clipping; how far the point lies
-        from the run's point before; the learning rate. NaN where there is none.
-    median, spread
-        Of a population: the median value, and the root mean square distance of its points from
-        their mean. NaN elsewhere.
-    """
-
-    evaluations: int
-    gradients: int
-    seconds: float
-    losses: Array
-    norms: Array
-    moves: Array
-    rates: Array
-    median: float
-    spread: float
-
-
 class Validated(NamedTuple):
     """Validation losses, (k,), and what had been spent when they were measured."""
 
@@ -57,10 +29,25 @@ class Validated(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """The steps of one run as columns, each (m,), float64 or int64; see `Step`.
+    """The steps of one run as columns, each (m,), float64; NaN where there is nothing to tell.
 
-    ``validation_evaluations``, ``validation_gradients`` and ``validation_losses`` have a length of
-    their own.
+    Attributes
+    ----------
+    evaluations, gradients, seconds
+        Spent when the step was told, by all runs.
+    loss
+        The value of the run's point; of a population its best.
+    gradient_norm
+        The gradient's Euclidean norm, before any clipping.
+    step_size
+        How far the point lies from the run's point before.
+    learning_rate
+        That of the step that was taken from here.
+    median, spread
+        Of a population: the median value, and the root mean square distance of its points from
+        their mean.
+    validation_evaluations, validation_gradients, validation_loss
+        Each validation, and what had been spent by then: with a length of their own.
     """
 
     evaluations: Array
@@ -87,6 +74,74 @@ def _spread(points: Array) -> float:
     return math.sqrt(max(squares, 0.0) * points.shape[1] / apart.shape[1])
 
 
+_NONE = np.array([math.nan])
+
+
+class _Table:
+    """Steps as rows of numbers: what was spent, a population's figures, and four for each run."""
+
+    SHARED, OWN = 5, 4
+
+    def __init__(self) -> None:
+        self._rows = np.empty((16, self.SHARED + self.OWN))
+        self._length = self._count = 0
+        self._stride = 1
+
+    def __len__(self) -> int:
+        return self._length
+
+    def append(self, shared: tuple[float, ...], *own: Array) -> None:
+        k = len(own[0])
+        if k > (self._rows.shape[1] - self.SHARED) // self.OWN:
+            self._widen(k)
+        if self._length == len(self._rows):
+            self._make_room()
+        if not self._count or (self._count - 1) % self._stride == 0:
+            self._length += 1
+        # Else the latest was held as such only, and gives its place.
+        row = self._rows[self._length - 1]
+        row[: self.SHARED] = shared
+        if k == 1:
+            row[self.SHARED :] = math.nan
+            row[self.SHARED :: (len(row) - self.SHARED) // self.OWN] = [part[0] for part in own]
+        else:
+            parts = row[self.SHARED :].reshape(self.OWN, -1)
+            parts[:, k:] = math.nan
+            for part, given in zip(parts, own, strict=True):
+                part[:k] = given
+        self._count += 1
+
+    def _widen(self, k: int) -> None:
+        wide = np.full((len(self._rows), self.OWN, k), math.nan)
+        old = self._rows[:, self.SHARED :].reshape(len(self._rows), self.OWN, -1)
+        wide[:, :, : old.shape[2]] = old
+        self._rows = np.hstack([self._rows[:, : self.SHARED], wide.reshape(len(wide), -1)])
+
+    def _make_room(self) -> None:
+        """Grow by doubling, up to the limit; from there hold every second step."""
+        runs = (self._rows.shape[1] - self.SHARED) // self.OWN
+        limit = max(200, min(STEPS_KEPT, NUMBERS_KEPT // runs))
+        if self._length < limit:
+            more = np.empty((min(limit, 2 * self._length), self._rows.shape[1]))
+            more[: self._length] = self._rows
+            self._rows = more
+            return
+        self._stride *= 2
+        kept = np.arange(0, self._length, 2)
+        if (self._count - 1) % self._stride:
+            kept = np.append(kept, self._length - 1)
+        self._rows[: len(kept)] = self._rows[kept]
+        self._length = len(kept)
+
+    def columns(self, run: int) -> list[Array]:
+        rows = self._rows[: self._length]
+        own = rows[:, self.SHARED :].reshape(len(rows), self.OWN, -1)
+        mine = own[:, :, min(run, own.shape[2] - 1)]
+        # A population's figures, and a run alone, stand in the first place.
+        mine = np.where(np.isnan(mine[:, :1]), own[:, :, 0], mine)
+        return [*rows[:, : self.SHARED].T.copy(), *mine.T.copy()]
+
+
 class Trace:
     """The steps of a run.
 
@@ -109,12 +164,11 @@ class Trace:
         self.ends_value: Array | None = None
         self._changing = changing
         self._points: Array | None = None
-        self._steps: Thinned[Step] = Thinned(STEPS_KEPT)
+        self._table = _Table()
         self._validated: Thinned[Validated] = Thinned(STEPS_KEPT)
-        self._seen = 0
 
     def __len__(self) -> int:
-        return len(self._steps)
+        return len(self._table)
 
     @property
     def validations(self) -> list[Validated]:
@@ -153,7 +207,7 @@ class Trace:
         rates = unknown if ask.rates is None else ask.rates[:k].copy()
         if ask.rates is not None and k > 1:
             self._keep_ends(points, told.values)
-        self._append(Step(*spent, told.values, norms, moves, rates, math.nan, math.nan))
+        self._table.append((*spent, math.nan, math.nan), told.values, norms, moves, rates)
 
     def _keep_ends(self, points: Array, values: Array) -> None:
         if self.ends_x is None or self.ends_value is None or self.ends_x.shape != points.shape:
@@ -167,16 +221,7 @@ class Trace:
         self._points = None
         good = sorted(value for value in told.values.tolist() if value < math.inf)
         best, median = (good[0], good[len(good) // 2]) if good else (math.inf, math.inf)
-        nothing = np.array([math.nan])
-        self._append(
-            Step(*spent, np.array([best]), nothing, nothing, nothing, median, _spread(points))
-        )
-
-    def _append(self, step: Step) -> None:
-        limit = max(200, min(STEPS_KEPT, NUMBERS_KEPT // len(step.losses)))
-        if limit < self._steps.limit:
-            self._steps.limit = limit
-        self._steps.append(step)
+        self._table.append((*spent, median, _spread(points)), np.array([best]), _NONE, _NONE, _NONE)
 
     def curves(self, run: int | None = None) -> Curves:
         """Return the steps of one run as columns.
@@ -186,25 +231,22 @@ class Trace:
         run
             Which of k runs side by side; None: the one that ended lowest.
         """
-        steps, validated = list(self._steps), list(self._validated)
+        validated = list(self._validated)
         if run is None:
             run = 0 if self.ends_value is None else int(self.ends_value.argmin())
-
-        def column(name: str) -> Array:
-            rows = [np.atleast_1d(getattr(step, name)) for step in steps]
-            return np.array([row[min(run, len(row) - 1)] for row in rows])
-
+        evaluations, gradients, seconds, median, spread, *own = self._table.columns(run)
+        loss, norm, move, rate = own
         losses = [row.losses[min(run, len(row.losses) - 1)] for row in validated]
         return Curves(
-            evaluations=column("evaluations"),
-            gradients=column("gradients"),
-            seconds=column("seconds"),
-            loss=column("losses"),
-            gradient_norm=column("norms"),
-            step_size=column("moves"),
-            learning_rate=column("rates"),
-            median=column("median"),
-            spread=column("spread"),
+            evaluations=evaluations,
+            gradients=gradients,
+            seconds=seconds,
+            loss=loss,
+            gradient_norm=norm,
+            step_size=move,
+            learning_rate=rate,
+            median=median,
+            spread=spread,
             validation_evaluations=np.array([row.evaluations for row in validated], dtype=float),
             validation_gradients=np.array([row.gradients for row in validated], dtype=float),
             validation_loss=np.array(losses, dtype=float),
