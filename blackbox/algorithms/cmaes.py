@@ -5,7 +5,7 @@ Hansen, N. (2016), The CMA evolution strategy: a tutorial, arXiv:1604.00772.
 
 import warnings
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -34,6 +34,9 @@ class CMA:
     objective is noisy, some points are evaluated again, and as ranks change steps are lengthened
     and several evaluations averaged (see `cmaes_noise`); the result's ``x`` is then the last mean.
     """
+
+    takes_moved: ClassVar[bool] = True
+    """Whether it may be told other points than it asked."""
 
     sigma0: float | None = None
     popsize: int | None = None
@@ -136,6 +139,8 @@ class VkdCMA(CMA):
     below 4, which has a single parent, it learns variances alone. Integers are not its own affair:
     a floor under their deviations would hide from its step-size rule what it looks for.
     """
+
+    takes_moved: ClassVar[bool] = False  # its step-size rule goes by two of the points it asked
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -95,6 +95,9 @@ class Strategy:
         sigma0, settings = _settings(options, wide, rng)
         with warnings.catch_warnings():  # and another in each strategy
             self.es: Any = cma.CMAEvolutionStrategy(start, sigma0 * shrink, settings)
+        # In high dimension it adapts the step by two points that mirror each other; what checks
+        # them draws from the global random state.
+        self.es.adapt_sigma.check_consistency = _trust
         if self._integers is not None:
             keep_integers_moving(self.es, wide.integrality)
         self._solutions: list[Array] = []
@@ -130,12 +133,28 @@ class Strategy:
         self._worst = worst
         return np.where(finite, values, min(worst + abs(worst) + 1, _HUGE))
 
-    def tell(self, values: Array) -> None:
-        """Take in the values, (k,), of the generation asked last."""
+    def tell(self, values: Array, points: Array | None = None) -> None:
+        """Take in the values, (k,), of the generation asked last; `points` where some were moved.
+
+        The library shortens a step that its distribution would hardly have drawn (Hansen, N.
+        (2011), Injecting external solutions into CMA-ES, arXiv:1110.4181).
+        """
+        if points is not None:
+            self._move(points)
         self.es.tell(self._solutions, self.settle(values).tolist())
         if self._switches:
             # The sampler for all n x n that comes now would draw from the global random state.
             self.es.sm.randn = self.es.opts["randn"]
+
+    def _move(self, points: Array) -> None:
+        """Put points, (k, n), in the place of those asked, where they are others.
+
+        Not in that of the two by which the step size is adapted, where there are such.
+        """
+        moved = (points != self.fit(self._solutions)).any(axis=1)
+        moved[: 2 if self.es.mean_shift_samples else 0] = False
+        for i in np.flatnonzero(moved):
+            self._solutions[i] = np.append(points[i], self._solutions[i][self._n :])
 
     @property
     def mean(self) -> Array:
@@ -150,6 +169,10 @@ class Strategy:
         return self._solutions
 
 
+def _trust(es: Any) -> None:
+    """Check nothing."""
+
+
 def descend(
     strategy: Strategy, uncertainty: Uncertainty | None = None
 ) -> Generator[Ask, Told, Descent]:
@@ -158,7 +181,8 @@ def descend(
     if uncertainty is not None:
         return (yield from _descend_in_noise(strategy, uncertainty))
     while not (reasons := es.stop()):
-        strategy.tell((yield Ask(strategy.ask())).values)
+        told = yield Ask(strategy.ask())
+        strategy.tell(told.values, told.points)
     return Descent(dict(reasons), es.countiter, es.countevals, strategy.hopeless)
 
 

@@ -6,7 +6,7 @@ Hansen, N. (2019), A global surrogate assisted CMA-ES, GECCO, 664-672.
 import math
 from collections.abc import Generator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -29,6 +29,8 @@ class LQ(CMA):
     are those of ``cma.fitness_models``, options those of `CMA`. It takes
     values for exact, and sees a function of the rounded point where there are integers.
     """
+
+    takes_moved: ClassVar[bool] = False
 
     def run(self, problem: Problem, rng: RandomStream) -> Run:
         """Start a run."""

@@ -3,7 +3,9 @@
 import dataclasses
 import difflib
 import importlib
+import importlib.metadata
 import importlib.util
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -96,7 +98,8 @@ class Method:
     matrices
         How many n x n matrices of 8-byte floats that is: what decides whether a large n fits.
     requires
-        The module that must be installed for it, where that is an extra.
+        The module that must be installed for it, where that is an extra; perhaps a least version,
+        ``"torch>=2.9"``.
     """
 
     name: str
@@ -135,7 +138,12 @@ class Method:
     @property
     def installed(self) -> bool:
         """Whether the module that it requires is there."""
-        return self.requires is None or importlib.util.find_spec(self.requires) is not None
+        if self.requires is None:
+            return True
+        module, _, least = self.requires.partition(">=")
+        if importlib.util.find_spec(module) is None:
+            return False
+        return not least or _numbers(importlib.metadata.version(module)) >= _numbers(least)
 
     def load(self) -> type[Any]:
         """Import and return the algorithm's class.
@@ -143,12 +151,12 @@ class Method:
         Raises
         ------
         ImportError
-            Where its library is an extra that is not installed; says how to install it.
+            Where its library is an extra that is not installed, or too old; says how to install it.
         """
         if not self.installed:
             raise ImportError(
                 f"method {self.name!r} needs the library {self.requires!r}: pip install "
-                f"{self.requires}"
+                f"{self.requires!r}"
             )
         module, name = self.where.split(":")
         found: type[Any] = getattr(importlib.import_module(f"blackbox.algorithms.{module}"), name)
@@ -170,12 +178,19 @@ class Method:
         Raises
         ------
         ValueError
-            For an option that is not known (scipy's own methods warn instead), or one whose value
-            the method refuses.
+            For an option that is not known (scipy's own methods warn instead), a habit of gradient
+            descent where the method is none, or a value that the method refuses.
         """
+        from blackbox.algorithms.descent.habits import HABITS
+
         kind = self.load()
         known = [f.name for f in dataclasses.fields(kind)]
         unknown = [name for name in options if name not in known]
+        if habits := [name for name in unknown if name in HABITS]:
+            raise ValueError(
+                f"method {self.name!r} has no option {', '.join(map(repr, habits))}: that is for "
+                "methods that take a step by each gradient, such as 'adam', 'sgd' or 'rmsprop'"
+            )
         if unknown and not self.lenient:
             raise ValueError(
                 f"method {self.name!r} has no option {', '.join(map(repr, unknown))}"
@@ -187,6 +202,11 @@ class Method:
             )
         algorithm: Algorithm = kind(**{k: v for k, v in options.items() if k in known})
         return algorithm
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """Return the first two numbers of a version."""
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:2])
 
 
 def nearest(name: str, known: Sequence[str]) -> str:

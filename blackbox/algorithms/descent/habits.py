@@ -1,8 +1,9 @@
 """What people do around an update rule, as options that all of them share."""
 
 import dataclasses
+import importlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -14,6 +15,8 @@ from blackbox.types import Problem, RandomStream, Run
 
 Setting = float | Sequence[float]
 """A number; or a list of them, one for each run."""
+Pair = tuple[float, float] | list[tuple[float, float]]
+"""Two numbers; or a list of pairs, one for each run."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +37,15 @@ class Descent:
     clip_value
         Each partial derivative is cut to plus or minus this.
     accumulate
-        Gradients that are averaged for a step, each of a minibatch of its own.
+        Gradients that are averaged for a step, each of a minibatch of its own. A last step for
+        which the budget has not enough of them is not taken.
     """
 
     library: ClassVar[str] = "torch.optim"
     rule: ClassVar[str] = ""
     """The class, and the module that it is in."""
-    elementwise: ClassVar[bool] = True
-    """Whether each variable is moved by its own past alone: then k runs are one tensor. Else the
-    rule sees the model's own tensors, and runs are stepped one by one."""
+    per_tensor: ClassVar[bool] = False
+    """Whether the rule sees the model's own tensors; then runs are stepped one by one."""
 
     schedule: Any = field(default=None, kw_only=True)
     clip_norm: float | None = field(default=None, kw_only=True)
@@ -62,15 +65,17 @@ class Descent:
         ):
             raise ValueError(f"accumulate is a number of gradients from 1; got {self.accumulate!r}")
         check_schedule(self.schedule)
-        _count_runs(self.arguments())
+        _count_runs(self.keywords())
 
     def _check_rates(self) -> None:
-        given = getattr(self, "lr", 1.0)
-        for rate in given if isinstance(given, list) else [given]:
-            if not (_is_number(rate) and 0 < rate < math.inf):
-                raise ValueError(f"lr, the learning rate, must be above 0; got {given!r}")
+        check_rate("lr", getattr(self, "lr", 1.0))
 
-    def arguments(self) -> dict[str, Any]:
+    @property
+    def elementwise(self) -> bool:
+        """Whether each variable is moved by its own past alone: then k runs are one tensor."""
+        return not self.per_tensor
+
+    def keywords(self) -> dict[str, Any]:
         """Return the rule's own arguments."""
         return {
             f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in HABITS
@@ -78,7 +83,7 @@ class Descent:
 
     def settings(self, k: int) -> list[dict[str, Any]]:
         """Return the rule's arguments for each of k runs; one entry where they are the same."""
-        given = self.arguments()
+        given = self.keywords()
         runs = _count_runs(given)
         if runs is None:
             return [given]
@@ -91,27 +96,48 @@ class Descent:
     def starts(self, problem: Problem, rng: RandomStream) -> np.ndarray[Any, Any]:
         """Return where the runs begin, (k, n); one start serves as many as there are settings."""
         starts = problem.starts if len(problem.starts) else problem.start(rng)[None]
-        runs = _count_runs(self.arguments())
+        runs = _count_runs(self.keywords())
         return np.tile(starts, (runs, 1)) if runs is not None and len(starts) == 1 else starts
 
     def build(self, parameters: list[Any], arguments: dict[str, Any]) -> Any:
-        """Return torch's optimizer of these tensors."""
-        import importlib
+        """Return torch's optimizer of these tensors.
 
+        Raises
+        ------
+        ValueError
+            For arguments that it refuses.
+        """
         kind = getattr(importlib.import_module(self.library), self.rule)
-        return kind(parameters, **arguments)
+        try:
+            return kind(parameters, **arguments)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{self.library}.{self.rule} refuses {arguments}: {error}") from error
 
     def run(self, problem: Problem, rng: RandomStream) -> Run:
         """Start a run; it never stops by itself, unless its schedule does."""
         from blackbox.algorithms.descent.walk import walk
 
+        self._check_accumulation(problem)
         return walk(self, problem, rng)
+
+    def _check_accumulation(self, problem: Problem) -> None:
+        if self.accumulate > 1 and not (problem.changing or problem.noisy):
+            raise ValueError(
+                f"accumulate={self.accumulate} averages gradients of different minibatches, and "
+                "this objective gives the same one each time: leave it out, or give "
+                "ModelObjective(..., batch_size=...)"
+            )
 
 
 HABITS = ("schedule", "clip_norm", "clip_value", "accumulate")
 """Options that are not the rule's own."""
 
-Factory = Callable[[list[Any]], Any]
+
+def check_rate(name: str, given: Any) -> None:
+    """Raise unless a learning rate, or each of a list of them, is a number above 0."""
+    for rate in given if isinstance(given, list) else [given]:
+        if not (_is_number(rate) and 0 < rate < math.inf):
+            raise ValueError(f"{name}, the learning rate, must be above 0; got {given!r}")
 
 
 def _is_number(value: Any) -> bool:

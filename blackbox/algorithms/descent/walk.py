@@ -81,11 +81,12 @@ class Runs:
         self._bounded = bool(np.isfinite(problem.lower).any() or np.isfinite(problem.upper).any())
         self._flat = starts.astype(problem.dtype)
         self._slopes = np.zeros_like(self._flat)
+        self._all = np.ones(k, dtype=bool)
         self._best, self._best_values = self._flat.copy(), np.full(k, math.inf)
         self._skips, self._returns = np.zeros(k, dtype=int), np.zeros(k, dtype=int)
-        self._shrunk = np.ones(k)
+        self._troubled = False
         settings = descent.settings(k)
-        steps = problem.generations(k)
+        steps = problem.generations(k, sloped=True)
         total = None if steps is None else max(1, steps // descent.accumulate)
         validated = problem.validate_every != 0
         self._rates: list[Rates] = []
@@ -104,14 +105,15 @@ class Runs:
                     )
             else:
                 self._add(rows, arguments, rates)
+        self._constant = all(rates.constant for rates in self._rates)
         self.rates = self._present_rates()
 
     def _add(self, rows: slice, arguments: dict[str, Any], rates: Rates) -> None:
         self._rates.append(rates)
-        self._walkers.append(
-            Walker(self._descent, self._flat, self._slopes, rows, self._problem.blocks, arguments)
-        )
-        self._walkers[-1].rates = rates
+        memory, blocks = (self._flat, self._slopes), self._problem.blocks
+        self._walkers.append(Walker(self._descent, memory, rows, blocks, arguments, rates))
+        if not rates.constant:
+            self._walkers[-1].follow()
 
     def points(self) -> Array:
         """Return where the runs are, (k, n), float64: a copy, inside the bounds."""
@@ -122,28 +124,33 @@ class Runs:
 
     def step(self, values: Array, slopes: Array, validation: Array | None) -> Stop | None:
         """Take a step of each run, by its value and gradient; return why all is over, if it is."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            good = np.isfinite(values + slopes.sum(axis=1))
-            if not good.all():  # finite numbers may have an infinite sum
-                good = np.isfinite(values) & np.isfinite(slopes).all(axis=1)
+        if self._slopes.dtype == slopes.dtype:
             self._slopes[...] = slopes
+        else:
+            with np.errstate(over="ignore"):
+                self._slopes[...] = slopes
+        finite = np.isfinite(self._slopes)
+        healthy = bool(finite.all()) and bool(np.isfinite(values).all())
+        good = self._all if healthy else np.isfinite(values) & finite.all(axis=1)
         self._keep_best(values, good)
         clip(self._slopes, self._problem.blocks, self._descent.clip_norm, self._descent.clip_value)
-        if good.all():
-            self._skips[:] = self._returns[:] = 0
+        if healthy:
+            if self._troubled:
+                self._skips[:] = self._returns[:] = 0
+                self._troubled = False
             for walker in self._walkers:
                 walker.step()
         else:
             self._step_some(values, good)
         if self._bounded:
             np.clip(self._flat, self._problem.lower, self._problem.upper, out=self._flat)
-        stop = self._advance(values, validation)
-        if (self._returns >= STUCK).all():
+        stop = None if self._constant else self._advance(values, validation)
+        if self._troubled and (self._returns >= STUCK).all():
             return Stop("no finite gradient, neither here nor at any good point", False, 3)
         return stop
 
     def _keep_best(self, values: Array, good: Any) -> None:
-        better = good & (self._problem.changing | (values < self._best_values))
+        better = good if self._problem.changing else good & (values < self._best_values)
         if better.all():
             self._best[...] = self._flat
             self._best_values = values
@@ -153,6 +160,7 @@ class Runs:
 
     def _step_some(self, values: Array, good: Any) -> None:
         """Step the runs whose gradients are finite; the others wait, or go back."""
+        self._troubled = True
         self._separate(np.flatnonzero(~good))
         for walker in self._walkers:
             row = walker.rows.start
@@ -166,10 +174,9 @@ class Runs:
                 continue
             self._skips[row] = 0
             self._returns[row] += 1
-            self._shrunk[row] /= 2
             self._flat[row] = self._best[row]
-            walker.forget()
-            walker.shrink = float(self._shrunk[row])
+            walker.begin_again()
+        self.rates = self._present_rates()
 
     def _separate(self, rows: Any) -> None:
         """Give each of these rows a walker of its own, and what it knows."""
@@ -180,8 +187,6 @@ class Runs:
 
     def _advance(self, values: Array, validation: Array | None) -> Stop | None:
         """Move the schedules on."""
-        if all(rates.constant for rates in self._rates) and (self._shrunk == 1).all():
-            return None
         ended = []
         for i, rates in enumerate(self._rates):
             row = i if len(self._rates) > 1 else 0
@@ -204,26 +209,28 @@ class Runs:
 class Walker:
     """A torch optimizer of some rows, which are neighbours: views of the memory of all runs."""
 
-    rates: Rates
-    shrink = 1.0
-
     def __init__(
         self,
         descent: "Descent",
-        flat: np.ndarray[Any, Any],
-        slopes: np.ndarray[Any, Any],
+        memory: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]],
         rows: slice,
         blocks: tuple[tuple[int, ...], ...],
         arguments: dict[str, Any],
+        rates: Rates,
     ) -> None:
-        self._descent, self._blocks, self._arguments = descent, blocks, arguments
-        self._memory = flat, slopes
+        self._descent, self._memory, self._blocks = descent, memory, blocks
+        self._arguments, self._rates = arguments, rates
+        self._shrink = 1.0
+        # Others than torch's own may keep the gradient that they are given, or write to it.
+        self._shares_slopes = descent.library == "torch.optim"
         self.rows = rows
-        self._parameters = self._views()
+        self._parameters, self._slopes = self._views()
         self._optimizer = descent.build(self._parameters, arguments)
         self._groups = self._optimizer.param_groups
+        if not rates.constant:
+            self.follow()
 
-    def _views(self) -> "list[torch.Tensor]":
+    def _views(self) -> "tuple[list[torch.Tensor], list[torch.Tensor]]":
         """Return what the optimizer sees: the rows, or the model's tensors of one row."""
         import torch
 
@@ -238,7 +245,7 @@ class Walker:
                 at = end
         for parameter, slope in pairs:
             parameter.grad = slope
-        return [parameter for parameter, _ in pairs]
+        return [parameter for parameter, _ in pairs], [slope for _, slope in pairs]
 
     @property
     def rate(self) -> float:
@@ -247,18 +254,23 @@ class Walker:
 
     def step(self) -> None:
         """Take a step, by the gradient that lies in the memory."""
+        if not self._shares_slopes:
+            for parameter, slope in zip(self._parameters, self._slopes, strict=True):
+                parameter.grad = slope.clone()
         self._optimizer.step()
 
     def follow(self) -> None:
         """Take over what the schedule says now."""
         for group in self._groups:
-            group.update(self.rates.values)
-            group["lr"] *= self.shrink
+            group.update(self._rates.values)
+            group["lr"] *= self._shrink * group.get("share", 1.0)
 
-    def forget(self) -> None:
-        """Begin again, with fresh moments."""
+    def begin_again(self) -> None:
+        """Forget the past, and go on with half the learning rate."""
         self._optimizer = self._descent.build(self._parameters, self._arguments)
         self._groups = self._optimizer.param_groups
+        self._shrink /= 2
+        self.follow()
 
     def split(self, row: int) -> "list[Walker]":
         """Return walkers that go on as this one: for one row, and for those on either side."""
@@ -269,8 +281,8 @@ class Walker:
     def _part(self, rows: slice) -> "Walker":
         import torch
 
-        part = Walker(self._descent, *self._memory, rows, self._blocks, self._arguments)
-        part.rates, part.shrink = self.rates, self.shrink
+        part = Walker(self._descent, self._memory, rows, self._blocks, self._arguments, self._rates)
+        part._shrink = self._shrink
         for new, old in zip(part._groups, self._groups, strict=True):
             new.update({key: value for key, value in old.items() if key != "params"})
         (mine,), (theirs,) = self._parameters, part._parameters
