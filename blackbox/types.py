@@ -46,11 +46,15 @@ class Told(NamedTuple):
     validation
         Shape (k,): losses on validation data, where they were due with this batch, and its points
         are runs of their own.
+    points
+        Shape (k, n): what was evaluated, where points were moved (`blackbox.composing.refined`).
+        Only told to algorithms that take it.
     """
 
     values: Array
     gradients: Array | None = None
     validation: Array | None = None
+    points: Array | None = None
 
 
 class Stop(NamedTuple):
@@ -155,22 +159,26 @@ class Problem:
         """Whether every variable has two finite bounds."""
         return bool(np.all(np.isfinite(self.lower)) and np.all(np.isfinite(self.upper)))
 
-    def generations(self, k: int) -> int | None:
+    def generations(self, k: int, sloped: bool = False) -> int | None:
         """Return how many batches of k points the budget allows; None where there is none.
 
         What they cost besides is taken into account: the winner of a generation now and then, and
-        of the last, at full fidelity; k validations now and then. Not finite differences.
+        of the last, at full fidelity; k validations now and then; where points are `sloped`, a
+        finite difference for each whose objective gives no gradient.
         """
         if self.budget is None:
             return None
-        count = self.budget // k
-        while count > 1 and self._cost(count, k) > self.budget:
-            count -= max(1, (self._cost(count, k) - self.budget) // (3 * k + 2))
+        each = k
+        if sloped and self.gradients == "none":
+            each += k * self.n * (2 if self.scheme == "3-point" else 1)
+        count = self.budget // each
+        while count > 1 and self._cost(count, k, each) > self.budget:
+            count -= max(1, (self._cost(count, k, each) - self.budget) // (3 * each + 2))
         return max(count, 1)
 
-    def _cost(self, count: int, k: int) -> int:
-        """Evaluations that so many batches of k points take in all."""
-        cost = count * k
+    def _cost(self, count: int, k: int, each: int) -> int:
+        """Evaluations that so many batches of k points take in all, each that many by itself."""
+        cost = count * each
         if self.full_every:
             cost += -(-count // self.full_every) + ((count - 1) % self.full_every > 0)
         if self.validate_every != 0:

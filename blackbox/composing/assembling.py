@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from numbers import Integral
 from typing import Any, Literal, get_args
 
 from blackbox.algorithms.method import Method
 from blackbox.composing.lagrangian import SHARED_ROUNDS, Lagrangian
 from blackbox.composing.parts import Viewed
+from blackbox.composing.refined import read_refinement, refine
 from blackbox.composing.restarts import Restarted
 from blackbox.composing.starts import Together
 from blackbox.composing.views import FeasibleFirst, Rounded
@@ -33,10 +34,15 @@ class Common:
         ``"native"``: the method's own way, refused where it has none; ``"lagrangian"``: an
         augmented Lagrangian; ``"penalty"``: feasible points rank before all others. None: what the
         method's row says.
+    refine
+        Methods that ask batches of points: a gradient method, from the best of each batch a few
+        steps of which are taken (see `blackbox.composing.refined`). Its name, or a mapping:
+        ``{"method": "adam", "steps": 5, "best": 1, "inherit": None, "lr": 0.01}``.
     """
 
     restarts: float = 0
     constraint_handling: Handling | None = None
+    refine: Any = None
 
     def __post_init__(self) -> None:
         restarts: Any = self.restarts
@@ -49,16 +55,16 @@ class Common:
                 f"constraint_handling is 'native', 'lagrangian', 'penalty' or None; got "
                 f"{self.constraint_handling!r}"
             )
+        object.__setattr__(self, "refine", read_refinement(self.refine))
+
+
+COMMON = tuple(f.name for f in fields(Common))
 
 
 def split_options(row: Method, options: Mapping[str, Any]) -> tuple[Common, dict[str, Any]]:
     """Split what the user gave into options common to all methods and the method's own."""
     own = row.options()
-    common = {
-        name: options[name]
-        for name in ("restarts", "constraint_handling")
-        if name in options and name not in own
-    }
+    common = {name: options[name] for name in COMMON if name in options and name not in own}
     return Common(**common), {k: v for k, v in options.items() if k not in common}
 
 
@@ -72,6 +78,8 @@ def assemble(row: Method, options: Mapping[str, Any], problem: Problem) -> tuple
     """
     common, own = split_options(row, options)
     algorithm = plain = row.make(own)
+    if common.refine is not None:
+        algorithm = refine(row, algorithm, common.refine, problem)
     handling = common.constraint_handling or row.constraints
     if handling == "native" and row.constraints != "native" and problem.constraints:
         raise ValueError(

@@ -3,10 +3,12 @@
 import math
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from blackbox.composing.parts import Composite, Counts, Limit, Part, Pause, Plan
 from blackbox.constraints import FEASIBILITY, measure_violation
 from blackbox.history import History
-from blackbox.types import Algorithm, Ask, Problem, RandomStream, Stop, Told
+from blackbox.types import Algorithm, Array, Ask, Problem, RandomStream, Stop, Told
 
 LAST = 0.3
 """Share of the budget that is kept for the last method; the others have the rest in equal parts."""
@@ -25,6 +27,10 @@ class Chain(Composite):
     goes back to the methods that were cut short: they go on where they stopped, under the same
     split, and the last begins again where the best point has moved.
 
+    Where the objective changes from batch to batch, the best of the latest batch is handed on, as
+    values of different batches can't be compared; and the last method has all that is left, as
+    nobody knows when it stops paying.
+
     Attributes
     ----------
     algorithms
@@ -32,7 +38,7 @@ class Chain(Composite):
     shares
         What each may spend of the budget that is left when a round begins; they sum to 1.
     polishes
-        Whether the last is a local method, which may be ended when it stops paying.
+        Whether the last is a local method without a schedule: it may be ended when it stops paying.
     defaults
         Evaluations of methods that never stop by themselves, where there is no budget; else None.
     """
@@ -49,16 +55,14 @@ class Chain(Composite):
 
     def parts(self, problem: Problem, rng: RandomStream) -> Plan:
         """Rounds of one part for each method."""
-        seen = History(measure_violation(problem.constraints), self.constraint_tolerance)
+        seen = _Seen(problem, self.constraint_tolerance)
         problem = replace(problem, callback=None)
         pauses = [Pause() for _ in self.algorithms[:-1]]
         try:
             polished = math.inf
             first, counts = True, Counts()
             while True:
-                spent, left = seen.evaluation_count, math.inf
-                if problem.budget is not None:
-                    left = problem.budget - spent
+                spent, left = seen.evaluation_count, seen.left()
                 ran = False
                 for i, pause in enumerate(pauses):
                     if not first and pause.run is None:
@@ -76,10 +80,9 @@ class Chain(Composite):
                     spent, ran = seen.evaluation_count, True
                 if first or seen.best_value != polished:
                     paused = any(pause.run is not None for pause in pauses)
-                    limit = (
-                        _Stalled(seen, problem.n) if paused and self.polishes else _Recorded(seen)
-                    )
-                    shown = _shown(problem, seen, left)
+                    ends = paused and self.polishes and not problem.changing
+                    limit = _Stalled(seen, problem.n) if ends else _Recorded(seen)
+                    shown = _shown(problem, seen, seen.left())
                     stop = yield Part(self.algorithms[-1], shown, limit=limit)
                     counts.add(stop)
                     polished = seen.best_value
@@ -91,9 +94,44 @@ class Chain(Composite):
                 pause.close()
 
 
-def _shown(problem: Problem, seen: History, share: float | None) -> Problem:
+class _Seen(History):
+    """What the parts were told, and the point that the next begins at."""
+
+    def __init__(self, problem: Problem, tolerance: float) -> None:
+        super().__init__(measure_violation(problem.constraints), tolerance, problem.changing)
+        self._problem = problem
+        self.latest: Array | None = None
+
+    def left(self) -> float:
+        """Return how much of the budget is left, after what was evaluated beside the batches."""
+        problem = self._problem
+        if problem.budget is None:
+            return math.inf
+        besides = 0
+        if problem.full_every:
+            besides += -(-self.batch_count // problem.full_every) + 1
+        if problem.validate_every:
+            besides += self.batch_count // problem.validate_every
+        return max(problem.budget - self.evaluation_count - besides, 0)
+
+    def take(self, ask: Ask, told: Told) -> None:
+        """Take in a batch. Values of a complex-step difference are complex."""
+        changing, values = self._problem.changing, told.values.real
+        self.record(ask.points, values, stencil=ask.stencil, provisional=changing)
+        if changing and not ask.stencil and math.isfinite(values.min()):
+            broken = np.array([max(self.violation(x) - self.tolerance, 0.0) for x in ask.points])
+            self.latest = ask.points[int(np.lexsort((values, broken))[0])].copy()
+
+    @property
+    def handed_on(self) -> Array | None:
+        """The best point, (n,), or where values can't be compared the best of the latest batch."""
+        return self.latest if self._problem.changing else self.best_x
+
+
+def _shown(problem: Problem, seen: _Seen, share: float | None) -> Problem:
     """The problem from the best point so far, with what it may spend."""
-    starts = problem.starts if seen.best_x is None else seen.best_x[None].copy()
+    x = seen.handed_on
+    starts = problem.starts if x is None else x[None].copy()
     budget = None if share is None or math.isinf(share) else max(1, int(share))
     return replace(problem, starts=starts, budget=budget)
 
@@ -101,18 +139,17 @@ def _shown(problem: Problem, seen: History, share: float | None) -> Problem:
 class _Recorded(Limit):
     """Keeps count and the incumbent; ends nothing."""
 
-    def __init__(self, seen: History) -> None:
+    def __init__(self, seen: _Seen) -> None:
         self.seen = seen
 
     def after(self, ask: Ask, told: Told) -> None:
-        # Those of a complex-step difference are complex.
-        self.seen.record(ask.points, told.values.real, stencil=ask.stencil)
+        self.seen.take(ask, told)
 
 
 class _Share(_Recorded):
     """Ends a part when a count of evaluations is reached, or a batch would pass it."""
 
-    def __init__(self, seen: History, until: int | None) -> None:
+    def __init__(self, seen: _Seen, until: int | None) -> None:
         super().__init__(seen)
         self._began, self._until = seen.evaluation_count, until
 
@@ -128,7 +165,7 @@ class _Share(_Recorded):
 class _Stalled(_Recorded):
     """Ends a part that no longer gains."""
 
-    def __init__(self, seen: History, n: int) -> None:
+    def __init__(self, seen: _Seen, n: int) -> None:
         super().__init__(seen)
         self._patience = PATIENCE * (n + 1)
         self._counted, self._value = seen.evaluation_count, seen.best_value
