@@ -96,6 +96,18 @@ class Planned:
         self.reason, self.slow, self.differentiable = why
         self._plain = self.reason
         self._compiled: Compiled | None = None
+        self._warned = False
+
+    def warn(self, count: int) -> None:
+        """Say once that so many candidates went one by one, where that is not as asked."""
+        if self.slow and count > 1 and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"candidates are evaluated one by one: {self.reason}. "
+                "plan='loop' says that this is meant",
+                SlowPathWarning,
+                stacklevel=3,
+            )
 
     @property
     def chunk(self) -> int:
@@ -144,6 +156,8 @@ class Planned:
             return evaluator.gradients(points)
         size = evaluator.gradient_chunk
         parts, evaluator.gradient_chunk = in_chunks(evaluator.gradients, points, size)
+        if len(parts) == 1:
+            return parts[0]
         values, gradients = zip(*parts, strict=True)
         return torch.cat(values), torch.cat(gradients)
 

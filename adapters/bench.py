@@ -1,7 +1,7 @@
 """A private model in which candidates are tried, one after another, leaving no trace."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from adapters.flatten import ParameterVector
 from adapters.noise import Noise
+from adapters.precision import LossScale
 from adapters.supervised import Supervised
 
 
@@ -59,6 +60,8 @@ class Bench:
         """Whether passes draw random numbers."""
         self.graph = False
         """Whether values need autograd too: losses that differentiate inside themselves."""
+        self.scale: LossScale | None = None
+        """What losses are scaled by before they are differentiated, where that is needed."""
         self.leaves_traces = True
         """Whether a pass changes anything that is to be put back before the next."""
         self._buffers = [
@@ -67,6 +70,7 @@ class Bench:
             if 0 not in buffer.stride()  # expanded: cannot be written at all
         ]
         self._plain = _are_plain(self.weights, model)
+        self._numeric = all(w.is_cpu and w.dtype in _NUMERIC for w in self.weights)
         self._arrange()
 
     def _arrange(self) -> None:
@@ -97,6 +101,33 @@ class Bench:
     def loss(self) -> Any:
         """Return what the closure returns under the weights now in the model."""
         return self._evaluate(self.model)
+
+    def slopes(self, losses: Tensor, weights: Sequence[Tensor] | None = None) -> Tensor:
+        """Return the derivatives of losses (k,), in float64 on the CPU.
+
+        Parameters
+        ----------
+        losses
+            Of k candidates, or one number.
+        weights
+            Stacked weights (k, ...), each loss depending on its own row, give (k, n). None: the
+            weights now in the model, and (1, n).
+        """
+        total, rows = (losses, 1) if weights is None else (losses.sum(), len(losses))
+        weights = self.weights if weights is None else weights
+        if self.scale is not None:
+            total = total * self.scale.scale
+        parts = [
+            (torch.zeros_like(weight) if part is None else part).reshape(rows, -1)
+            for part, weight in zip(
+                torch.autograd.grad(total, weights, allow_unused=True), weights, strict=True
+            )
+        ]
+        if self._numeric:
+            joined = np.concatenate([part.numpy() for part in parts], axis=1, dtype=np.float64)
+            return torch.from_numpy(joined)
+        # Joined on a device, so that one transfer is enough.
+        return torch.cat([part.to(self.device) for part in parts], 1).to("cpu", torch.float64)
 
     def mode(self) -> AbstractContextManager[Any]:
         """Return the autograd mode in which values are computed."""
@@ -164,11 +195,15 @@ class Bench:
                         buffer.copy_(pristine)
 
 
+_NUMERIC = (torch.float64, torch.float32)
+"""What numpy knows as well."""
+
+
 def _are_plain(weights: list[nn.Parameter], model: nn.Module) -> bool:
     """Whether the parameters could lie anywhere else on the CPU, in one array."""
     every = {id(t): t for t in (*model.parameters(), *model.buffers())}.values()
     storages = Counter(tensor.untyped_storage().data_ptr() for tensor in every if tensor.numel())
-    return weights[0].dtype in (torch.float64, torch.float32) and all(
+    return weights[0].dtype in _NUMERIC and all(
         w.device.type == "cpu"
         and w.dtype == weights[0].dtype
         and w.is_contiguous()

@@ -16,6 +16,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 
+def read(
+    inputs: Any, targets: Any, dtype: torch.dtype, device: torch.device | None
+) -> tuple[Any, Any]:
+    """Return inputs and targets of any kind as pairs of tensors; see the three functions below."""
+    inputs, targets = (as_tensors(d, dtype, device) for d in collect(inputs, targets))
+    check_pair(inputs, targets)
+    return inputs, targets
+
+
 def collect(inputs: Any, targets: Any) -> tuple[Any, Any]:
     """Return inputs and targets; a `DataLoader` in place of both is read once, whole.
 

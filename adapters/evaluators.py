@@ -56,22 +56,16 @@ class Loop:
     def gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return losses (k,) and gradients (k, n), zero where a loss is constant."""
         bench, rows = self._bench, points.cpu().numpy()
-        values: list[float] = []
-        gradients: list[Tensor] = []
+        values, gradients = np.empty(len(rows)), np.zeros(rows.shape)
         with torch.enable_grad():
-            for row in rows:
+            for i, row in enumerate(rows):
                 bench.write(row)
                 with bench.attempt():
                     loss = bench.loss()
-                    values.append(as_number(loss))
+                    values[i] = as_number(loss)
                     if isinstance(loss, Tensor) and loss.requires_grad:
-                        gradients.append(_slopes(loss, bench.weights, 1).cpu().double())
-                    else:
-                        gradients.append(torch.zeros((1, len(row)), dtype=torch.float64))
-        told = torch.tensor(values, dtype=torch.float64, device="cpu")
-        if not gradients:
-            return told, torch.zeros(rows.shape, dtype=torch.float64, device="cpu")
-        return told, gradients[0] if len(gradients) == 1 else torch.cat(gradients)
+                        gradients[i] = bench.slopes(loss)
+        return torch.from_numpy(values), torch.from_numpy(gradients)
 
 
 class Vmapped:
@@ -96,7 +90,7 @@ class Vmapped:
         stacked = [weights.requires_grad_() for weights in bench.vector.stack(points)]
         with bench.attempt(), torch.enable_grad():
             losses = self.losses(stacked)
-            return losses.detach(), _slopes(losses.sum(), stacked, len(points))
+            return losses.detach(), bench.slopes(losses, stacked)
 
     def losses(self, stacked: list[Tensor]) -> Tensor:
         """Return the losses (k,) under stacked weights."""
@@ -147,14 +141,3 @@ def as_number(loss: object) -> float:
     else:
         what = f"{type(loss).__name__} ({loss!r:.60})"
     raise TypeError(f"the loss must be one real number, not {what}; reduce it, say by .mean()")
-
-
-def _slopes(total: Tensor, weights: Sequence[Tensor], rows: int) -> Tensor:
-    """Return the derivatives of ``total`` (rows, n), on the first weight's device."""
-    parts = torch.autograd.grad(total, weights, allow_unused=True)
-    device = weights[0].device  # joined there, so that one transfer is enough
-    flat = [
-        (torch.zeros_like(weight) if part is None else part).reshape(rows, -1).to(device)
-        for part, weight in zip(parts, weights, strict=True)
-    ]
-    return torch.cat(flat, dim=1)

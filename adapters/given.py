@@ -8,7 +8,6 @@ from typing import Any, get_args
 import torch
 from torch import nn
 
-from adapters import data
 from adapters.batched import Plan
 from adapters.supervised import Supervised
 
@@ -26,18 +25,6 @@ def undisturbed() -> AbstractContextManager[Any]:
 
 
 _NOTHING = nullcontext()
-
-
-def samples_of(inputs: Any, targets: Any, size: int | None) -> int:
-    """Return how many samples minibatches are drawn from; 0 without minibatches."""
-    if size is None:
-        return 0
-    if isinstance(size, bool) or not isinstance(size, int):
-        raise TypeError(f"batch_size must be an int or None, not {size!r}")
-    samples = data.count(inputs, targets)
-    if not 1 <= size <= samples:
-        raise ValueError(f"batch_size={size} must be between 1 and the {samples} samples there are")
-    return samples if size < samples else 0
 
 
 def private_copy(

@@ -1,7 +1,6 @@
 """A model, a loss and data as an objective over the model's flat weights."""
 
 import threading
-import warnings
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -10,14 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from adapters import data
-from adapters.batched import Batching, Plan, Planned, SlowPathWarning, make_plan
+from adapters.batched import Batching, Plan, Planned, make_plan
 from adapters.bench import Bench
 from adapters.compiled import as_mode
 from adapters.flatten import ParameterVector, Select
-from adapters.given import check_given, place_of, private_copy, samples_of, undisturbed
+from adapters.given import check_given, place_of, private_copy, undisturbed
 from adapters.gradient_check import GradientCheck, check_gradient
+from adapters.minibatches import Sampling, make_minibatches
 from adapters.noise import Noise, Randomness
 from adapters.points import as_batch, as_given
+from adapters.precision import LossScale, check_autocast
 from adapters.supervised import Supervised
 
 
@@ -53,13 +54,15 @@ class ModelObjective:
         layers are known (``"stack"``), else by `torch.func.vmap` (``"vmap"``). Either name demands
         that path; ``"loop"`` goes one by one.
     training
-        False: layers work as in evaluation (no dropout, running statistics). True: as in training;
-        normalisation by the batch's own statistics, buffers put back after each candidate. None:
-        each module as it is now.
+        False: layers work as in evaluation (no dropout, running statistics). True: as in training,
+        by the batch's own statistics; buffers are put back after each candidate. None: as they are.
     batch_size
         Samples of a minibatch, which `minimize` draws anew for each generation, from its seed, and
         the same for all candidates; what wins is evaluated on all the data before it counts as the
-        best. None: all the data always.
+        best. None: all the data always. (Batch, stochastic and mini-batch descent: None, 1, 64.)
+    sampling
+        ``"independent"``: each minibatch is drawn from all samples. ``"epochs"``: each sample comes
+        once an epoch, in a new order; the last minibatch of an epoch may be smaller.
     randomness
         What dropout and sampling draw. ``"fixed"``: always the same numbers, so that the loss is a
         function. ``"shared"``: new ones for each generation, the same for all its candidates.
@@ -67,18 +70,18 @@ class ModelObjective:
     seed
         What random numbers outside a run come from; the global random state is never touched.
     validation
-        ``(inputs, targets)`` for `validate`.
+        ``(inputs, targets)`` for `validate`, and for `minimize`'s early stopping.
     autocast
         A lower precision (`torch.bfloat16`, `torch.float16`) in which the model computes where
-        torch deems it safe; the loss is accumulated in float32. None: the model's own.
+        torch deems it safe; the loss is accumulated in float32, and for gradients in float16 it is
+        scaled as by `torch.amp.GradScaler`. None: the model's own.
     compile
         True, or one of `torch.compile`'s modes ("max-autotune" chooses by a clock, and prints):
-        batches are evaluated by a compiled pass, in padded chunks of one size; gradients, and
-        batches of less than half a chunk, are not. It takes 2 to 25 seconds when the objective is
-        made or unpickled, twice that with minibatches, and a C++ compiler. Where it cannot be, or
-        gives other losses, `batching` says why and all goes on without. It is for chains of small
-        operations (normalisation, GELU, embeddings); products, convolutions and tiny models are
-        faster without: try it on yours.
+        batches of half a chunk and more are evaluated by a compiled pass, gradients are not. It
+        takes 2 to 25 seconds when the objective is made or unpickled, twice that with minibatches,
+        and a C++ compiler. Where it cannot be, or gives other losses, `batching` says why and all
+        goes on without. It is for chains of small operations (normalisation, GELU, embeddings);
+        products, convolutions and tiny models are faster without.
 
     Attributes
     ----------
@@ -152,6 +155,7 @@ class ModelObjective:
         plan: Plan = "auto",
         training: bool | None = False,
         batch_size: int | None = None,
+        sampling: Sampling = "independent",
         randomness: Randomness = "fixed",
         seed: int = 0,
         validation: tuple[Any, Any] | None = None,
@@ -162,9 +166,9 @@ class ModelObjective:
         self._mode = as_mode(compile)
         self._vector = ParameterVector(model, select)
         place = place_of(model, device)
-        inputs, targets = self._read(*data.collect(inputs, targets), place)
-        self._samples = samples_of(inputs, targets, batch_size)
-        self._batch_size = batch_size
+        check_autocast(autocast, place or next(model.parameters()).device)
+        inputs, targets = data.read(inputs, targets, self._vector.precision, place)
+        self._minibatches = make_minibatches(inputs, targets, batch_size, sampling)
         closure = Supervised(loss, inputs, targets, autocast)
         self._prepare(model, closure, place, plan, training, randomness, seed)
         self._validation: ModelObjective | None = None
@@ -203,16 +207,10 @@ class ModelObjective:
         objective = cls.__new__(cls)
         objective._mode = as_mode(compile)
         objective._vector = ParameterVector(model, select)
-        objective._samples, objective._batch_size, objective._validation = 0, None, None
+        objective._minibatches, objective._validation = None, None
         place = place_of(model, device)
         objective._prepare(model, closure, place, plan, training, randomness, seed)
         return objective
-
-    def _read(self, inputs: Any, targets: Any, place: torch.device | None) -> tuple[Any, Any]:
-        precision = self._vector.precision
-        inputs, targets = (data.as_tensors(d, precision, place) for d in (inputs, targets))
-        data.check_pair(inputs, targets)
-        return inputs, targets
 
     @torch.inference_mode(False)  # else the copy could not be written elsewhere
     def _prepare(
@@ -244,21 +242,24 @@ class ModelObjective:
 
     def _ready(self) -> None:
         self._lock = threading.RLock()
-        self._warned = False
         self._taken: Tensor | None = None
+        self._bench.scale = None
         with undisturbed(), self._bench.noise.fixed():
             self._plan: Planned = make_plan(self._bench, self.x0, self._wanted)
             if self._mode is not None:
                 self._compile(self._mode)
         self.differentiable = self._plan.differentiable
+        if getattr(self._bench.closure, "autocast", None) is torch.float16:
+            self._bench.scale = LossScale()
 
     def _compile(self, mode: str) -> None:
-        """Compile for all the data, and for a minibatch, whose size is another."""
+        """Compile for all the data, and for minibatches, whose sizes are others."""
+        sizes = [] if self._minibatches is None else self._minibatches.sizes
         done = self._plan.compile(self._bench, self.x0, mode)
-        if done and self._samples and self._batch_size:
-            self._take(torch.arange(self._batch_size, device=self._bench.device))
+        for size in sizes if done else []:
+            self._take(torch.arange(size, device=self._bench.device))
             self._plan.compile(self._bench, self.x0, mode)
-            self._take(None)
+        self._take(None)
 
     @property
     def vector(self) -> ParameterVector:
@@ -281,8 +282,7 @@ class ModelObjective:
         batch = as_batch(points, self.n)
         with self._lock, undisturbed():
             values = self._plan.values(batch)
-        if self._plan.slow and batch.shape[0] > 1:
-            self._warn()
+        self._plan.warn(len(batch))
         return as_given(values, points)
 
     def full(self, points: Any) -> Any:
@@ -316,19 +316,23 @@ class ModelObjective:
     def begin(self) -> Callable[[int, np.random.Generator], None] | None:
         """What draws the next minibatch and noise; None where nothing changes."""
         noise = self._bench.noise.randomness != "fixed" and self._bench.random
-        return self._begin if noise or self._samples else None
+        return self._begin if noise or self._minibatches else None
 
     def _begin(self, generation: int, rng: np.random.Generator) -> None:
         with self._lock:
+            if generation == 0:
+                self.end()
             self._bench.noise.renew(rng)
-            if self._samples:
-                chosen = rng.choice(self._samples, self._batch_size, replace=False, shuffle=False)
-                self._take(torch.from_numpy(chosen).to(self._bench.device))
+            if self._minibatches is not None:
+                self._take(self._minibatches.draw(rng).to(self._bench.device))
 
     def end(self) -> None:
-        """Go back to all the data; `minimize` calls it after a run."""
+        """Go back to all the data, and to where runs begin; `minimize` calls it after a run."""
         with self._lock:
             self._take(None)
+            for kept in (self._minibatches, self._bench.scale):
+                if kept is not None:
+                    kept.restart()
 
     def _take(self, rows: Tensor | None) -> None:
         if rows is not self._taken and isinstance(self._bench.closure, Supervised):
@@ -349,8 +353,9 @@ class ModelObjective:
         batch = as_batch(points, self.n)
         with self._lock, undisturbed():
             values, gradients = self._plan.gradients(batch)
-        if self._plan.slow and batch.shape[0] > 1:
-            self._warn()
+            if self._bench.scale is not None:
+                gradients = self._bench.scale.unscale(values, gradients)
+        self._plan.warn(len(batch))
         return as_given(values, points), as_given(gradients, points)
 
     def check_gradient(self, x: Any = None) -> GradientCheck:
@@ -375,16 +380,6 @@ class ModelObjective:
         """Write the weights ``x`` (n,) into the model, in place, and return the model."""
         self._vector.assign(x)
         return self._vector.model
-
-    def _warn(self) -> None:
-        if not self._warned and self._wanted == "auto":
-            self._warned = True
-            warnings.warn(
-                f"candidates are evaluated one by one: {self.batching.reason}. "
-                "plan='loop' says that this is meant",
-                SlowPathWarning,
-                stacklevel=3,
-            )
 
     def __repr__(self) -> str:
         return (

@@ -2,12 +2,22 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from adapters.data import take
+
+
+@dataclass
+class _Taken:
+    """Which samples to go on with, and those that were gathered last."""
+
+    rows: Tensor | None = None
+    gathered: Tensor | None = None
+    samples: tuple[Any, Any] = (None, None)
 
 
 class Supervised(nn.Module):
@@ -32,22 +42,32 @@ class Supervised(nn.Module):
         self.loss = loss
         self.inputs, self.targets = inputs, targets
         self.autocast = autocast
-        self._now: list[Any] = [inputs, targets]
+        # An object, as attributes are put back after each pass, and this is to stay.
+        self._taken = _Taken()
 
     def take(self, rows: Tensor | None) -> None:
         """Go on with these samples only; None: with all."""
-        whole = [self.inputs, self.targets]
-        # In place: attributes are put back after each pass, and this is to stay.
-        self._now[:] = whole if rows is None else [take(held, rows) for held in whole]
+        self._taken.rows = rows
 
     def forward(self, model: nn.Module) -> Any:
         """Return the loss of the model on the samples taken."""
-        inputs, targets = self._now
+        inputs, targets = self._samples()
         if self.autocast is None:
             return self.loss(model(inputs), targets)
         with self.lower(next(model.parameters()).device):
             outputs = model(inputs)
         return self.loss(as_float32(outputs), targets)
+
+    def _samples(self) -> tuple[Any, Any]:
+        """Return inputs and targets; gathered when they are needed, and not again."""
+        taken = self._taken
+        if taken.rows is None:
+            return self.inputs, self.targets
+        if taken.gathered is not taken.rows:
+            with torch.inference_mode(False):  # else gradients could not use them
+                taken.samples = take(self.inputs, taken.rows), take(self.targets, taken.rows)
+            taken.gathered = taken.rows
+        return taken.samples
 
     def lower(self, device: torch.device) -> AbstractContextManager[Any]:
         """Return torch's autocast, or nothing."""

@@ -5,24 +5,33 @@ Importing this loads neither torch nor matplotlib; each method loads its own lib
 
 from blackbox.algorithms import ALGORITHMS, Method
 from blackbox.history import History
-from blackbox.minimize import Result, minimize
+from blackbox.lines import JournalError
+from blackbox.lr_range import LRRange, lr_range_test
+from blackbox.minimize import minimize
 from blackbox.optimizer import Optimizer
+from blackbox.past import Past, read_journal
 from blackbox.recommend import Recommendation, recommend
+from blackbox.result import Result
 from blackbox.types import Ask, Problem, Run, Stop, Told
 
 __all__ = [
     "ALGORITHMS",
     "Ask",
     "History",
+    "JournalError",
+    "LRRange",
     "Method",
     "Optimizer",
+    "Past",
     "Problem",
     "Recommendation",
     "Result",
     "Run",
     "Stop",
     "Told",
+    "lr_range_test",
     "minimize",
+    "read_journal",
     "recommend",
 ]
 __version__ = "0.1.0"

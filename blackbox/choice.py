@@ -186,7 +186,9 @@ def _chain(
             f"a chain without a budget ends with a method that ends by itself, and "
             f"{rows[-1].name!r} does not; give a budget"
         )
-    return Chain(tuple(algorithms), shares, rows[-1].kind == "local", tuple(defaults))
+    scheduled = by_name[rows[-1].name].get("schedule") is not None  # it knows when to end
+    polishes = rows[-1].kind == "local" and not scheduled
+    return Chain(tuple(algorithms), shares, polishes, tuple(defaults))
 
 
 def _known(name: Any) -> Method | None:

@@ -106,10 +106,10 @@ class Evaluator:
                 gradients = objective.values_and_gradients(points, values)
             else:
                 objective.values(points, values)
-            if not _all_finite(values):
-                values = settle(values)
+            values = self._settle(values)
         except BaseException:
             done = objective.done
+            self._history.failures.add_batch(values[:done], objective.failed)
             kept = settle(values[:done], strict=False)
             self._record(points[:done], kept.real, stencil=ask.stencil)
             raise
@@ -121,8 +121,19 @@ class Evaluator:
                 self._valued = points, values
         return Told(values, gradients)
 
+    def _settle(self, values: Array) -> Array:
+        """Return values as a run is told them; take in those that failed."""
+        failed = self._objective.failed
+        if not failed and _all_finite(values):
+            return values
+        settled = settle(values)
+        self._history.failures.add_batch(values, failed)
+        return settled
+
     def _separate(self, points: Array) -> Array:
         gradients = self._objective.gradients_alone(points)
+        if self._objective.failed:
+            self._history.failures.add_batch(np.empty(0), self._objective.failed)
         self._history.gradient_count += len(points)
         return gradients
 

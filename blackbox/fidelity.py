@@ -24,7 +24,7 @@ from collections.abc import Callable
 import numpy as np
 
 from blackbox.budget import Budget, Halt
-from blackbox.evaluation import ASTRAY, Evaluator, settle
+from blackbox.evaluation import ASTRAY, Evaluator
 from blackbox.history import History, all_finite
 from blackbox.noise import Averaging
 from blackbox.objective import Objective
@@ -180,7 +180,7 @@ class Electing(Announcing):
         """Value at a point, (n,), counted and recorded; a failure is ``+inf``."""
         values = np.full(1, np.nan)
         self._objective.full_values(point[None], values)
-        values = settle(values)
+        values = self._settle(values)
         self._history.record_full(point[None], values)
         return float(values[0])
 

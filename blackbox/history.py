@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blackbox.constraints import FEASIBILITY
+from blackbox.diagnosis.terms import Terms
+from blackbox.failures import FailureCounts
 from blackbox.thinned import Thinned
 from blackbox.trace import Trace
 from blackbox.types import Array, Ask, Told
@@ -52,6 +54,9 @@ class History:
         Evaluations that repeated one, because of noise.
     batch_count
         Batches of points, stencils and evaluations at full fidelity aside.
+    failures
+        By kind, see `blackbox.failures`: ``failures["raised"].count``, and ``.message`` of the
+        first. Points that got a value by ``on_error``, and gradients that failed, are there too.
     failures_in_a_row
         Failures since the last finite value, stencils aside.
     validation_count
@@ -61,6 +66,8 @@ class History:
         measured.
     trace
         A `blackbox.trace.Trace`: what each batch gave.
+    terms
+        A `blackbox.diagnosis.Terms`: what `minimize` was given; None without it.
     """
 
     def __init__(
@@ -68,9 +75,12 @@ class History:
         violation: Callable[[Array], float] | None = None,
         tolerance: float = FEASIBILITY,
         changing: bool = False,
+        terms: Terms | None = None,
     ) -> None:
         self.tolerance = tolerance
-        self.trace = Trace(changing)
+        self.terms = terms
+        bounded = terms is not None and terms.lower is not None
+        self.trace = Trace(changing, terms.blocks if terms else (), bounded)
         self.validation_count = 0
         self.validated_x: Array | None = None
         self.validated_value = math.inf
@@ -85,6 +95,7 @@ class History:
         self.gradient_count = 0
         self.stencil_count = 0
         self.failure_count = 0
+        self.failures = FailureCounts()
         self.failures_in_a_row = 0
         self.batch_count = 0
         self._violation = violation
@@ -99,9 +110,20 @@ class History:
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_violation": None}  # the user's constraints may not be picklable
 
+    def hold_clock(self, seconds: float) -> None:
+        """Let `elapsed` be this from here on: what is replayed has its own times."""
+        self._held = seconds
+
+    def let_clock_go(self) -> None:
+        """Let a clock that is held go on from where it is."""
+        if self._held is not None:
+            self._began, self._held = time.perf_counter() - self._held, None
+
+    _held: float | None = None
+
     def elapsed(self) -> float:
         """Seconds since the run began."""
-        return time.perf_counter() - self._began
+        return time.perf_counter() - self._began if self._held is None else self._held
 
     def record(
         self,
@@ -154,6 +176,7 @@ class History:
         self.record(points, values)
         self.batch_count = batches
         self.full_count += len(values)
+        self.trace.fulls.append(self.evaluation_count, float(values[-1]))
 
     def record_repeat(self, value: float) -> None:
         """Count one more evaluation of a point that was evaluated before; inf is a failure."""
@@ -190,6 +213,8 @@ class History:
         if ask.rates is not None or told.gradients is not None or len(points) > 1:
             spent = self.evaluation_count, self.gradient_count, self.elapsed()
             self.trace.record(ask, points, told, *spent)
+        elif len(points) == 1:
+            self.trace.singles.append(self.evaluation_count, told.values.item())
 
     def record_validation(self, points: Array, losses: Array) -> bool:
         """Count losses on validation data; return whether one is the lowest so far.

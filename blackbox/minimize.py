@@ -1,58 +1,34 @@
 """The one-call way in: `minimize`, scipy's signature and more."""
 
-import contextlib
-import math
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any
-
-import numpy as np
-from scipy.optimize import OptimizeResult
+from typing import Any, Literal
 
 from blackbox.algorithms import find
 from blackbox.algorithms.custom import Custom
 from blackbox.blocking import Blocking, drive
 from blackbox.budget import Budget, Halt
 from blackbox.choice import Chosen, choose_method
-from blackbox.constraints import FEASIBILITY, measure_violation
+from blackbox.constraints import measure_violation
+from blackbox.diagnosis.making import make_terms
 from blackbox.evaluation import Evaluator
+from blackbox.failures import OnError, describe
 from blackbox.fidelity import FULL_EVERY, make_evaluator
+from blackbox.header import make_header, same_seed
 from blackbox.history import History
+from blackbox.journal import Journal
 from blackbox.noise import search_share
-from blackbox.objective import Jac, Objective, OnError
+from blackbox.objective import Jac, Objective
 from blackbox.problem import make_problem, make_random
 from blackbox.progress import ProgressLine
+from blackbox.replay import Replayed
+from blackbox.result import Result, attach, make_result
 from blackbox.types import Algorithm, Callback, Problem, RandomStream, Stop
 from blackbox.validation import Validation, find_validation
 from blackbox.workers import Workers, open_workers
-
-
-class Result(OptimizeResult):
-    """What `minimize` returns: scipy's `OptimizeResult` and more.
-
-    Attributes
-    ----------
-    x, fun
-        The solver's own end point, shape (n,), and its value; or the incumbent, where a better
-        finite, feasible one was told. Then the solver's own are `solver_x` and `solver_fun`.
-        Always at full fidelity, where the objective changes from batch to batch.
-    nfev, njev, nit
-        Evaluations (all of them, those at full fidelity too); gradients, those by differences too
-        where the solver counts them; iterations or batches.
-    success, status, message
-        Whether the method's own criterion or the target was met by a feasible point, the solver's
-        code, and why it stopped.
-    maxcv
-        By how much `x` breaks the constraints; only where there are any.
-    jac
-        The gradient at the end where the solver reports one, else None.
-    history
-        A `blackbox.history.History`: counts, and each improvement.
-    method, method_reason, seed, seconds
-        The method that ran, why ``"auto"`` chose it, the seed that repeats the run, its duration.
-    """
 
 
 def minimize(
@@ -78,9 +54,12 @@ def minimize(
     patience: int | None = None,
     seed: int | RandomStream | None = None,
     workers: Workers = None,
+    timeout: float | None = None,
     on_error: OnError = "raise",
+    on_interrupt: Literal["raise", "return"] = "raise",
     noisy: bool = False,
     integrality: Any = None,
+    journal: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> Result:
     """Minimize a function of one or more variables.
@@ -146,14 +125,25 @@ def minimize(
         An int, a numpy `Generator` or a `RandomState` (used as it is). None: a fresh one, found
         again in ``result.seed``.
     workers
-        None, a number of processes, a `concurrent.futures.Executor` or a map-like callable:
-        who evaluates the points of a batch.
+        Who evaluates the points of a batch: None, a number of processes, a
+        `concurrent.futures.Executor` (dask's, `blackbox.RayExecutor`) or a map-like callable.
+    timeout
+        Seconds for one evaluation, which takes place in a process of its own: what takes longer, or
+        crashes, is a failed evaluation (``"timeout"``, ``"lost"``), whatever `on_error` says.
     on_error
-        ``"raise"``, or ``"penalize"``: an exception of `fun` counts as a failed evaluation.
+        ``"raise"``, or ``"penalize"``: an exception of `fun` counts as a failed evaluation. Or
+        ``on_error(x, error) -> value``, to stand for the value; it may raise, `StopIteration` to
+        stop. How many failed, and why, is in ``result.history.failures``.
+    on_interrupt
+        ``"raise"``, or ``"return"``: Ctrl-C ends the run, and the result so far is returned.
     noisy
         Whether `fun` gives another value each time at the same point: see `blackbox.noise`.
     integrality
         Which variables are integers: 0 or 1 for each, or once for all, as in scipy.
+    journal
+        A file to which every evaluation is written as the run goes. Where the file is there
+        already, the run goes on from it: the same call again, after a kill, ends as if nothing had
+        happened. See `blackbox.replay`.
     progress
         Show a line on stderr.
 
@@ -190,10 +180,11 @@ def minimize(
     args = args if isinstance(args, tuple) else (args,)
     limits = Budget(budget, max_seconds, target)
     options, workers = _take_workers(options, workers)
-    with open_workers(workers) as map_points:
-        objective = Objective(
-            fun, args, jac, batched=batched, map_points=map_points, on_error=on_error
-        )
+    if on_interrupt not in ("raise", "return"):
+        raise ValueError(f"on_interrupt is 'raise' or 'return'; got {on_interrupt!r}")
+    with ExitStack() as opened:
+        spread = opened.enter_context(open_workers(workers, timeout))
+        objective = Objective(fun, args, jac, batched=batched, spread=spread, on_error=on_error)
         if method is None:  # scipy's rule
             method = "slsqp" if constraints else "bfgs" if bounds is None else "l-bfgs-b"
         losses = find_validation(
@@ -226,19 +217,35 @@ def minimize(
         if limits.evaluations is None and chosen.default_budget is not None:
             limits = Budget(chosen.default_budget, max_seconds, target)
             problem = replace(problem, budget=chosen.default_budget)
-        rng, kept_seed = make_random(seed)
+        written = None if journal is None else opened.enter_context(Journal(journal))
+        rng, kept_seed = make_random(seed if written is None else same_seed(written.header, seed))
         history = History(
             measure_violation(problem.constraints),
             chosen.constraint_tolerance,
             objective.changing,
+            make_terms(chosen, problem, limits, options),
         )
+        evaluated: Objective = objective
+        if written is not None:
+            header = make_header(
+                chosen.name,
+                options,
+                problem,
+                kept_seed,
+                tol=tol,
+                validate_every=validate_every,
+                patience=patience,
+            )
+            written.begin(header)
+            evaluated = replayed = Replayed(objective, written, history)
+            losses = None if losses is None else replayed.through("validation", losses)
         stopper = None
         if losses is not None or patience is not None:
             held = 1 if problem.full_every else 0
             stopper = Validation(losses, history, limits, validate_every, patience, held)
         line = ProgressLine(chosen.name, limits.evaluations) if progress else None
         evaluator = make_evaluator(
-            objective,
+            evaluated,
             history,
             limits,
             rng,
@@ -250,16 +257,21 @@ def minimize(
         fields = {"method": chosen.name, "method_reason": chosen.reason, "seed": kept_seed}
         try:
             stop = _search(chosen.algorithm, problem, rng, evaluator)
+            if written is not None:
+                written.finish(stop.reason, stop.success, history.elapsed())
         except BaseException as error:
-            stop = evaluator.interrupt(Stop(f"{type(error).__name__}: {error}", False, -1))
-            _attach(error, _result(stop, problem, history, fields))
+            stop = evaluator.interrupt(Stop(describe(error), success=False, status=-1))
+            so_far = make_result(stop, problem, history, fields)
+            if isinstance(error, KeyboardInterrupt) and on_interrupt == "return":
+                return so_far
+            attach(error, so_far)
             raise
         finally:
             if objective.changing and objective.end is not None:
                 objective.end()
             if line is not None:
                 line.close()
-    return _result(stop, problem, history, fields)
+    return make_result(stop, problem, history, fields)
 
 
 def _take_workers(
@@ -307,71 +319,3 @@ def _search(algorithm: Algorithm, problem: Problem, rng: RandomStream, evaluate:
     except Halt as halt:
         stop = halt.stop
     return evaluate.finish(stop)
-
-
-def _result(stop: Stop, problem: Problem, history: History, fields: dict[str, Any]) -> Result:
-    """The solver's own end point, unless a better one was told."""
-    extras = dict(stop.extras)
-    restored = extras.pop("restored", False)
-    x, value = extras.pop("x", None), float(extras.pop("fun", math.inf))
-    extras.setdefault("jac", None)
-    if history.trace.ends_x is not None:
-        extras.setdefault("ends_x", history.trace.ends_x)
-        extras.setdefault("ends_fun", history.trace.ends_value)
-    if history.validation_count:
-        extras["validation_loss"] = history.validated_value
-    own_count = extras.pop("njev", 0)  # the solver's own: gradients by differences
-    if x is None or (not restored and _beats(history, problem, x, value)):
-        if x is not None:
-            extras |= {"solver_x": x, "solver_fun": value}
-            # The gradient that the solver reports is the one at its own end point.
-            extras["jac"] = None
-        x, value = history.best_x, history.best_value
-    if x is None:
-        x = problem.starts[0].copy() if len(problem.starts) else np.full(problem.n, np.nan)
-    solved = math.isfinite(value)
-    message = stop.reason
-    if stop.success and not solved:
-        message = "no evaluation gave a finite value; check the objective, the start and the bounds"
-    if (violation := measure_violation(problem.constraints)) is not None:
-        extras["maxcv"] = violation(np.asarray(x, dtype=float))
-        if stop.success and solved and extras["maxcv"] > history.tolerance:
-            solved = False
-            message += f" But the best point found breaks a constraint by {extras['maxcv']:.3g}"
-    return Result(
-        x=np.array(x, dtype=float),
-        fun=value,
-        nfev=history.evaluation_count,
-        njev=history.gradient_count or own_count,
-        nit=extras.pop("nit", history.batch_count),
-        success=stop.success and solved,
-        status=stop.status,
-        message=message,
-        history=history,
-        seconds=history.elapsed(),
-        **fields,
-        **extras,
-    )
-
-
-def _beats(history: History, problem: Problem, x: Any, value: float) -> bool:
-    """Whether the incumbent is better than the solver's end point, and no less feasible."""
-    if not math.isfinite(value):
-        return True
-    violation = measure_violation(problem.constraints)
-    if violation is None:
-        return history.best_value < value
-    own = violation(np.asarray(x, dtype=float))
-    if own > history.tolerance:
-        return history.feasible or history.best_violation < own
-    if history.best_value >= value:
-        return False
-    # What breaking a constraint by a rounding error buys is no gain.
-    large = value - history.best_value > 1e-6 * max(1.0, abs(value))
-    return history.best_violation <= max(own, FEASIBILITY if large else 0.0)
-
-
-def _attach(error: BaseException, result: Result) -> None:
-    """Leave the result so far on the exception; some refuse attributes."""
-    with contextlib.suppress(AttributeError, TypeError):
-        error.result = result  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from blackbox.budget import Halt
-from blackbox.evaluation import Evaluator, settle
+from blackbox.evaluation import Evaluator
 from blackbox.types import Array, Ask, Stop, Told
 
 FIRST = 4
@@ -183,7 +183,7 @@ class Averaging(Evaluator):
         values = np.full(1, np.nan)
         try:
             self._objective.values(point.x[None], values)
-            values = settle(values)
+            values = self._settle(values)
         finally:
             if self._objective.done:
                 self._history.record_repeat(float(values[0]))

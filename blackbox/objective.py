@@ -1,15 +1,18 @@
 """From what the user gave to a batched objective: lifting one point to many, and checks."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from blackbox.types import Array, Scheme
-from blackbox.workers import Map
+from blackbox.budget import Halt
+from blackbox.failures import Failed, OnError, describe
+from blackbox.returned import as_gradients, as_pair, as_scalar, as_vector
+from blackbox.types import Array, Scheme, Stop
+from blackbox.workers import Call, Spread
 
-OnError = Literal["raise", "penalize"]
 Jac = Callable[..., Any] | bool | Scheme | None
 
 
@@ -30,10 +33,11 @@ class Objective:
         Whether `fun` takes batches; also where ``fun.batched`` is true. A `fun` that has this
         attribute, as our adapters' have, may say more of itself: ``begin``, ``full`` and ``end``
         (see `blackbox.fidelity`), and ``reads_only``, which spares it a copy of each batch.
-    map_points
-        Runs a pointwise `fun` over the points of a batch, elsewhere perhaps.
+    spread
+        Evaluates the points of a batch elsewhere, where `fun` takes one point; None: here.
     on_error
-        ``"raise"``, or ``"penalize"``: an exception of `fun` counts as a failed evaluation.
+        ``"raise"``, or ``"penalize"``: an exception of `fun` counts as a failed evaluation. Or
+        ``on_error(x, error) -> value``.
 
     Attributes
     ----------
@@ -46,6 +50,8 @@ class Objective:
         or nothing to do after a run.
     done
         Points of the latest batch that were evaluated: all, unless an exception ended it.
+    failed
+        The rows of the latest batch that gave no value of their own, and why.
     """
 
     def __init__(
@@ -55,28 +61,32 @@ class Objective:
         jac: Jac = None,
         *,
         batched: bool = False,
-        map_points: Map | None = None,
+        spread: Spread | None = None,
         on_error: OnError = "raise",
     ) -> None:
         if not callable(fun):
             raise TypeError(f"fun must be callable; got {type(fun).__name__}: {fun!r:.60}")
-        if on_error not in ("raise", "penalize"):
-            raise ValueError(f"on_error is 'raise' or 'penalize'; got {on_error!r}")
-        self._fun, self._args, self._map = fun, args, map_points
-        self._penalize = on_error == "penalize"
-        self.batched = batched or bool(getattr(fun, "batched", False))
-        if self.batched and map_points is not None:
+        if on_error not in ("raise", "penalize") and not callable(on_error):
             raise ValueError(
-                "workers= spreads a pointwise objective; this one is batched and scores a whole "
-                "batch at once. Leave workers out, or pass a function of one point"
+                "on_error is 'raise', 'penalize' or a function of the point and the error; got "
+                f"{on_error!r}"
             )
+        self._fun, self._args, self._spread, self._on_error = fun, args, spread, on_error
+        self._calls: dict[int, Call] = {}
+        self.batched = batched or bool(getattr(fun, "batched", False))
         self.gradients: Literal["none", "joint", "separate"] = "none"
         self.scheme: Scheme | None = None
         self._gradient: Callable[..., Any] | None = None
         self._own: Callable[[Array], tuple[Any, Any]] | None = None
         self._read_jac(jac)
         self._read_protocol()
+        if spread is not None and (self.batched or self._own is not None):
+            raise ValueError(
+                "workers= and timeout= are for a function of one point; this one is batched and "
+                "scores a whole batch at once. Leave them out, or pass a function of one point"
+            )
         self.done = 0
+        self.failed: dict[int, Failed] = {}
 
     def _read_jac(self, jac: Jac) -> None:
         if jac is None:
@@ -114,54 +124,43 @@ class Objective:
 
     def values(self, points: Array, out: Array) -> None:
         """Fill `out`, (k,), in order, so that an exception leaves what came before it."""
-        self.done = 0
+        self.done, self.failed = 0, {}
         if points.dtype.kind == "c":
             self._complex(points, out)
         elif self.gradients == "joint" and self._own is None:
-            self.values_and_gradients(points, out)
+            self._pairs(points, out)
         elif self.batched:
             self._whole(self._fun, points, out)
-        elif self._map is not None:
-            self._mapped(points, out)
         else:
             self._one_by_one(points, out)
 
     def full_values(self, points: Array, out: Array) -> None:
         """Fill `out`, (k,), with the values at full fidelity. Only where there is `full`."""
         assert self.full is not None
+        self.failed = {}
         self._whole(self.full, points, out)
 
     def values_and_gradients(self, points: Array, out: Array) -> Array:
         """Fill `out` and return the gradients, (k, n). For joint gradients only."""
-        self.done = 0
-        if self._own is not None or self.batched:
-            told = self._call(self._own or self._fun, self._lend(points))
-            if told is _FAILED:
-                return np.full(points.shape, np.nan)
-            values, slopes = _pair(told)
-            out[:] = _vector(values, len(points))
-            self.done = len(points)
-            return _gradients(slopes, points.shape)
-        gradients = np.full(points.shape, np.nan)
-        for i, x in enumerate(points.copy()):
-            told = self._call(self._fun, x)
-            if told is not _FAILED:
-                value, slope = _pair(told)
-                out[i], gradients[i] = _scalar(value), _gradients(slope, x.shape)
-            self.done = i + 1
-        return gradients
+        self.done, self.failed = 0, {}
+        return self._pairs(points, out)
 
     def gradients_alone(self, points: Array) -> Array:
         """Gradients (k, n) at points whose values are known. For separate gradients only."""
         assert self._gradient is not None
+        self.failed = {}
         rows = np.full(points.shape, np.nan, dtype=points.dtype)
         if self.batched:
             told = self._call(self._gradient, points.copy())
-            return rows if told is _FAILED else _gradients(told, points.shape, points.dtype)
-        for i, x in enumerate(points.copy()):
-            told = self._call(self._gradient, x)
-            if told is not _FAILED:
-                rows[i] = _gradients(told, x.shape, points.dtype)
+            if not isinstance(told, Failed):
+                return as_gradients(told, points.shape, points.dtype)
+            self._stand_in(told, points)
+            return rows
+        for i, told in enumerate(self._each(self._gradient, points, slot=1)):
+            if isinstance(told, Failed):
+                self._stand_in(told, points[i], i)
+            else:
+                rows[i] = as_gradients(told, points[i].shape, points.dtype)
         return rows
 
     def _lend(self, points: Array) -> Array:
@@ -172,62 +171,123 @@ class Objective:
         lent.flags.writeable = False
         return lent
 
-    def _call(self, function: Callable[..., Any], x: Array) -> Any:
-        """Call the user's function; `_FAILED` where it raises and that counts as a failure."""
-        if not self._penalize:
-            return function(x, *self._args)
-        try:
-            return function(x, *self._args)
-        except Exception:
-            return _FAILED
-
     def _one_by_one(self, points: Array, out: Array) -> None:
         fun, args = self._fun, self._args
-        if not self._penalize:
+        if self._spread is None and self._on_error == "raise":
             if len(points) == 1:  # as serial solvers ask
                 value = fun(points[0].copy(), *args)
-                out[0] = value if type(value) is float else _scalar(value)
+                out[0] = value if type(value) is float else as_scalar(value)
                 self.done = 1
                 return
             for i, x in enumerate(points.copy()):
                 value = fun(x, *args)
-                out[i] = value if type(value) is float else _scalar(value)
+                out[i] = value if type(value) is float else as_scalar(value)
                 self.done = i + 1
             return
-        for i, x in enumerate(points.copy()):
-            value = self._call(fun, x)
-            if value is not _FAILED:
-                out[i] = _scalar(value)
+        for i, told in enumerate(self._each(fun, points)):
+            if isinstance(told, Failed):
+                out[i] = self._stand_in(told, points[i], i)
+            else:
+                out[i] = told if type(told) is float else as_scalar(told)
             self.done = i + 1
 
-    def _mapped(self, points: Array, out: Array) -> None:
-        assert self._map is not None
-        call = _RemoteCall(self._fun, self._args, self._penalize)
-        for i, value in enumerate(self._map(call, list(points.copy()))):
-            if not isinstance(value, _Failed):
-                out[i] = _scalar(value)
+    def _each(self, function: Callable[..., Any], points: Array, slot: int = 0) -> Iterator[Any]:
+        """Call a function of one point at each, here or elsewhere; `Failed` where that fails."""
+        if self._spread is None:
+            for x in points.copy():
+                yield self._call(function, x)
+            return
+        if slot not in self._calls or self.changing:  # there are copies of it elsewhere
+            self._calls[slot] = Call(function, self._args, slot)
+        yield from self._spread.map(self._calls[slot], points.copy())
+
+    def _call(self, function: Callable[..., Any], x: Array) -> Any:
+        """Call a function here; `Failed` where it raises and that does not end the run."""
+        try:
+            return function(x, *self._args)
+        except Exception as error:
+            if self._on_error == "raise":
+                raise
+            return Failed("raised", error=error)
+
+    def _stand_in(self, failed: Failed, x: Array, row: int | None = None) -> Any:
+        """Return what stands for the value at a point, or for those of a batch; or raise."""
+        given, error = math.nan, failed.error
+        if error is not None:
+            if self._on_error == "raise" or not isinstance(error, Exception):
+                raise error
+            if callable(self._on_error):
+                given = self._ask_user(x, error)
+        for each in range(len(x)) if row is None else (row,):
+            self.failed[each] = failed
+        return given
+
+    def _ask_user(self, x: Array, error: Exception) -> Any:
+        assert callable(self._on_error)
+        try:
+            given = self._on_error(x.copy(), error)
+        except StopIteration:
+            reason = f"`on_error` raised `StopIteration` at {describe(error)}"
+            raise Halt(Stop(reason, success=False, status=99)) from None
+        array = np.asarray(given)
+        if array.dtype.kind not in "fiu" or array.shape not in ((), x.shape[:-1]):
+            raise TypeError(
+                f"on_error must return a number to stand for the value, or raise; got {given!r:.60}"
+            )
+        return given
+
+    def _pairs(self, points: Array, out: Array) -> Array:
+        if self._own is not None or self.batched:
+            told = self._call(self._own or self._fun, self._lend(points))
+            if isinstance(told, Failed):
+                out[:] = self._stand_in(told, points)
+                self.done = len(points)
+                return np.full(points.shape, np.nan)
+            values, slopes = as_pair(told)
+            out[:] = as_vector(values, len(points))
+            self.done = len(points)
+            return as_gradients(slopes, points.shape)
+        gradients = np.full(points.shape, np.nan)
+        for i, told in enumerate(self._each(self._fun, points)):
+            if isinstance(told, Failed):
+                out[i] = self._stand_in(told, points[i], i)
+            else:
+                value, slope = as_pair(told)
+                out[i], gradients[i] = as_scalar(value), as_gradients(slope, points[i].shape)
             self.done = i + 1
+        return gradients
 
     def _complex(self, points: Array, out: Array) -> None:
         """Values at the points of a complex-step difference."""
-        for i, x in enumerate([points.copy()] if self.batched else points.copy()):
-            try:
-                told = self._fun(x, *self._args)
-            except TypeError as error:
-                raise TypeError(_NOT_COMPLEX) from error
-            values = np.asarray(told)
-            if values.dtype.kind != "c":
-                raise TypeError(_NOT_COMPLEX)
+        try:
             if self.batched:
-                out[:] = values.reshape(out.shape)
-            else:
-                out[i] = values.item()
-            self.done = len(points) if self.batched else i + 1
+                told = self._call(self._fun, points.copy())
+                out[:] = self._complex_values(told, points).reshape(-1)
+                self.done = len(points)
+                return
+            for i, told in enumerate(self._each(self._fun, points)):
+                out[i] = self._complex_values(told, points[i], i).item()
+                self.done = i + 1
+        except TypeError as error:
+            raise TypeError(_NOT_COMPLEX) from error
+
+    def _complex_values(self, told: Any, x: Array, row: int | None = None) -> NDArray[Any]:
+        if isinstance(told, Failed):
+            if isinstance(told.error, TypeError):
+                raise told.error
+            given = np.asarray(self._stand_in(told, x, row), dtype=complex)
+            return np.broadcast_to(given, x.shape[:-1])
+        values = np.asarray(told)
+        if values.dtype.kind != "c":
+            raise TypeError(type(told).__name__)
+        return values
 
     def _whole(self, function: Callable[..., Any], points: Array, out: Array) -> None:
         told = self._call(function, self._lend(points))
-        if told is not _FAILED:
-            out[:] = _vector(told, len(points))
+        if isinstance(told, Failed):
+            out[:] = self._stand_in(told, points)
+        else:
+            out[:] = as_vector(told, len(points))
         self.done = len(points)
 
 
@@ -235,87 +295,3 @@ _NOT_COMPLEX = (
     "jac='cs' differentiates by a complex step, but the objective does not take complex points and "
     "return complex values; use jac='2-point' or '3-point'"
 )
-
-
-class _Failed:
-    """Stands for the value of an evaluation that raised, also across processes."""
-
-
-_FAILED = _Failed()
-
-
-class _RemoteCall:
-    """A picklable call of the objective, for workers."""
-
-    def __init__(self, fun: Callable[..., Any], args: tuple[Any, ...], penalize: bool) -> None:
-        self.fun, self.args, self.penalize = fun, args, penalize
-
-    def __call__(self, x: Array) -> Any:
-        try:
-            return self.fun(x, *self.args)
-        except Exception:
-            if self.penalize:
-                return _FAILED
-            raise
-
-
-def _scalar(value: Any) -> float:
-    """One value of the objective; size-1 arrays count, as in scipy."""
-    if isinstance(value, (float, int, np.floating, np.integer)) and not isinstance(value, bool):
-        return float(value)
-    if value is None:
-        raise TypeError("the objective returned None; it must return a number (forgot `return`?)")
-    if isinstance(value, str):
-        raise TypeError(f"the objective returned a string, {value!r:.40}; it must return a number")
-    array = np.asarray(value)
-    if array.dtype.kind == "c":
-        raise TypeError(
-            f"the objective returned a complex number, {value!r:.60}; return a real one, its "
-            "`.real` or `abs()`"
-        )
-    if array.size != 1:
-        raise ValueError(
-            "The user-provided objective function must return a scalar value. For one point it "
-            f"returned an array of shape {array.shape}. If it scores whole batches (k, n) -> (k,), "
-            "pass batched=True"
-        )
-    if array.dtype.kind not in "fiub":
-        raise TypeError(
-            f"the objective returned {type(value).__name__} {value!r:.40}; it must return a number"
-        )
-    return float(array.reshape(()))
-
-
-def _vector(values: Any, k: int) -> Array:
-    """Values of a whole batch, (k,)."""
-    array = np.asarray(values)
-    if array.dtype.kind not in "fiu":
-        what = "None" if values is None else f"{type(values).__name__} of {array.dtype}"
-        raise TypeError(
-            f"the batched objective returned {what}; it must return {k} real numbers, shape ({k},)"
-        )
-    if array.shape != (k,):
-        raise ValueError(
-            f"the batched objective returned shape {array.shape} for {k} points; it must return "
-            f"shape ({k},)"
-        )
-    return array if array.dtype == np.float64 else array.astype(float)
-
-
-def _pair(told: Any) -> tuple[Any, Any]:
-    if not (isinstance(told, Sequence) and len(told) == 2):
-        raise TypeError(
-            f"with jac=True the objective returns (value, gradient); got {type(told).__name__}"
-        )
-    return told[0], told[1]
-
-
-def _gradients(told: Any, shape: tuple[int, ...], dtype: Any = float) -> Array:
-    array = np.asarray(told)
-    if array.dtype.kind not in "fiu" and array.dtype.kind != np.dtype(dtype).kind:
-        raise TypeError(f"the gradient must be an array of real numbers; got {told!r:.60}")
-    if array.shape != shape:
-        if array.size == math.prod(shape) and 1 in (*shape, array.ndim):
-            return array.astype(dtype).reshape(shape)
-        raise ValueError(f"the gradient has shape {array.shape}; expected {shape}")
-    return array.astype(dtype)

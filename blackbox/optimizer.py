@@ -1,6 +1,7 @@
 """One run of one method, driven from outside by `ask` and `tell`."""
 
 import copy
+import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -10,7 +11,10 @@ from numpy.typing import ArrayLike, DTypeLike
 from blackbox.budget import Budget, Halt
 from blackbox.choice import choose_method
 from blackbox.constraints import measure_violation
+from blackbox.header import make_header, read_recipe, same_seed
 from blackbox.history import History, all_finite
+from blackbox.journal import Journal
+from blackbox.lines import digest
 from blackbox.problem import make_problem, make_random
 from blackbox.types import Array, Ask, Problem, RandomStream, Run, Stop, Told
 
@@ -49,6 +53,9 @@ class Optimizer:
         Evaluations after which the run stops; None: when the method stops by itself, if it does.
     seed
         An int, a numpy `Generator` or a `RandomState`; None for a fresh one.
+    journal
+        A file to which everything that is told is written first. Where it is there already, the run
+        goes on from it: made again with the same arguments, or by `restore`.
     **options
         The method's options.
 
@@ -91,6 +98,7 @@ class Optimizer:
         integrality: Any = None,
         hess: Any = None,
         hessp: Any = None,
+        journal: str | os.PathLike[str] | None = None,
         **options: Any,
     ) -> None:
         limits = Budget(budget)
@@ -106,9 +114,77 @@ class Optimizer:
             hess=hess,
             hessp=hessp,
         )
-        rng, _ = make_random(seed)
-        self._recipe = _Recipe(method, options, problem, limits, copy.deepcopy(rng))
-        self._begin(rng)
+        self._journal = None if journal is None else Journal(journal)
+        try:
+            there = None if self._journal is None else self._journal.header
+            rng, kept = make_random(same_seed(there, seed))
+            self._recipe = _Recipe(method, options, problem, limits, copy.deepcopy(rng))
+            self._begin(rng)
+            if self._journal is not None:
+                self._journal.begin(make_header(self.method, options, problem, kept))
+                self._replay(self._journal)
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    def restore(cls, journal: str | os.PathLike[str]) -> "Optimizer":
+        """Return the run of a journal, where it was; it goes on writing there.
+
+        Raises
+        ------
+        JournalError
+            If the file can't be used, or the run is made of what no file holds (constraints, a
+            Hessian, functions among the options, a generator as its seed, very many variables):
+            then make it with the same arguments, ``journal=`` among them.
+
+        Notes
+        -----
+        A journal holds gradients up to 64 MiB. Past them the run asks again for what it was told,
+        so that its gradients are computed again; values are those of the journal.
+        """
+        return cls(**read_recipe(journal), journal=journal)
+
+    def _replay(self, journal: Journal) -> None:
+        """Tell what a journal holds, as far as it holds all that is asked."""
+        while (past := journal.peek()) is not None and self._pending is not None:
+            if past.gradients is None and self._pending.gradients:
+                break
+            self.history.hold_clock(past.seconds)
+            self._receive(self._recall(journal, Told(past.values, past.gradients)))
+        self.history.let_clock_go()
+
+    def _recall(self, journal: Journal, told: Told) -> Told:
+        """Hold a batch against what the journal says of it; return that."""
+        past, ask = journal.peek(), self._pending
+        assert past is not None
+        assert ask is not None
+        if len(past.values) != len(ask.points) or past.digest != digest(ask.points):
+            raise journal.strayed()
+        journal.skip()
+        return told._replace(values=past.values)
+
+    def _record(self, told: Told) -> Told:
+        """Write down what was told, or read it where it is there."""
+        journal, ask = self._journal, self._pending
+        assert ask is not None
+        if journal is None:
+            return told
+        if journal.peek() is not None:
+            return self._recall(journal, told)
+        kind = "values" if told.gradients is None else "gradients"
+        seconds = self.history.elapsed()
+        journal.append(kind, ask.points, told.values, told.gradients, seconds)
+        return told
+
+    def _receive(self, told: Told) -> None:
+        self._keep(told)
+        self._take(told)
+
+    _journal: Journal | None = None
+    _stop: Stop | None = None
+    _pending: Ask | None = None
+    _run: Run | None = None
 
     def _begin(self, rng: RandomStream) -> None:
         method, options, problem, limits, _ = self._recipe
@@ -118,10 +194,9 @@ class Optimizer:
         self.history = History(measure_violation(problem.constraints), chosen.constraint_tolerance)
         self._limits = limits
         self._kept = 0
-        self._stop: Stop | None = None
+        self._stop = self._pending = None
         self._cut = False
-        self._pending: Ask | None = None
-        self._run: Run = chosen.algorithm.run(problem, rng)
+        self._run = chosen.algorithm.run(problem, rng)
         self._advance(None)
 
     def ask(self) -> Array:
@@ -159,8 +234,7 @@ class Optimizer:
             _check_values(values, len(self._pending.points)),
             self._check_gradients(gradients, self._pending),
         )
-        self._keep(told)
-        self._take(told)
+        self._receive(self._record(told))
 
     def _take(self, told: Told) -> None:
         ask = self._pending
@@ -185,6 +259,7 @@ class Optimizer:
 
     def _advance(self, told: Told | None) -> None:
         """Run the method to its next batch; cut that to the budget."""
+        assert self._run is not None
         try:
             ask = next(self._run) if told is None else self._run.send(told)
         except StopIteration as end:
@@ -199,7 +274,8 @@ class Optimizer:
 
     def _end(self, stop: Stop) -> None:
         self._stop, self._pending = stop, None
-        self._run.close()
+        if self._run is not None:
+            self._run.close()
 
     def _check_gradients(self, gradients: ArrayLike | None, ask: Ask) -> Array | None:
         if not ask.gradients:
@@ -260,9 +336,14 @@ class Optimizer:
         return self.history.evaluation_count
 
     def close(self) -> None:
-        """End the run; a solver parked in a thread is unwound."""
+        """End the run; a solver parked in a thread is unwound, a journal is let go of."""
         if self._stop is None:
             self._end(Stop("closed by the caller", success=False, status=-1))
+        elif self._journal is not None and self._stop.status != -1:
+            self._journal.finish(self._stop.reason, self._stop.success, self.history.elapsed())
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
 
     def __enter__(self) -> "Optimizer":
         return self

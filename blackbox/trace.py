@@ -1,6 +1,7 @@
 """What each batch gave, step by step: the curves of a run, in bounded memory."""
 
 import math
+from array import array
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,6 +14,9 @@ NUMBERS_KEPT = 64_000
 """Numbers of a kind that a trace holds, over all of its steps and starts."""
 STEPS_KEPT = 2_000
 """Steps that it holds at most; of more, evenly spaced ones, the first and the latest."""
+
+VARIABLES_APART = 64
+"""Up to so many variables, slopes are kept of each of them, where there are no tensors."""
 
 NUMBERS_LOOKED_AT = 1 << 16
 """Numbers from which the spread of a population is estimated."""
@@ -62,6 +66,49 @@ class Curves:
     validation_evaluations: Array
     validation_gradients: Array
     validation_loss: Array
+
+
+class Slopes(NamedTuple):
+    """How steep it was in each tensor of a model, or else in each variable, at a step.
+
+    Attributes
+    ----------
+    step
+        From 0.
+    sizes
+        Shape (k, b): the root mean square of the gradient's parts.
+    zeros
+        Shape (k, b): which share of them is exactly 0.
+    """
+
+    step: int
+    sizes: Array
+    zeros: Array
+
+
+class Series:
+    """Values and what had been spent when they were told: evenly spaced ones of a long series."""
+
+    def __init__(self) -> None:
+        self._rows = array("d")
+        self._left, self._stride = 1, 1
+
+    def append(self, evaluations: int, value: float) -> None:
+        """Take in the next value."""
+        self._left -= 1
+        if self._left:
+            return
+        self._rows.extend((evaluations, value))
+        if len(self._rows) > 2 * STEPS_KEPT:
+            kept = np.array(self._rows).reshape(-1, 2)[::2]
+            self._rows = array("d", kept.tobytes())
+            self._stride *= 2
+        self._left = self._stride
+
+    def columns(self) -> tuple[Array, Array]:
+        """Return evaluations and values, (m,) each."""
+        evaluations, values = np.array(self._rows).reshape(-1, 2).T
+        return evaluations.copy(), values.copy()
 
 
 def _spread(points: Array) -> float:
@@ -135,7 +182,8 @@ class _Table:
 
     def columns(self, run: int) -> list[Array]:
         rows = self._rows[: self._length]
-        own = rows[:, self.SHARED :].reshape(len(rows), self.OWN, -1)
+        runs = (rows.shape[1] - self.SHARED) // self.OWN
+        own = rows[:, self.SHARED :].reshape(len(rows), self.OWN, runs)
         mine = own[:, :, min(run, own.shape[2] - 1)]
         # A population's figures, and a run alone, stand in the first place.
         mine = np.where(np.isnan(mine[:, :1]), own[:, :, 0], mine)
@@ -147,7 +195,7 @@ class Trace:
 
     Batches that give gradients, or whose method says that its points walk side by side, are steps
     of k runs; other batches of several points are generations of a population. Single points
-    without a gradient leave nothing here: the history's improvements show how they went.
+    without a gradient are no steps: of them there are only values.
 
     Attributes
     ----------
@@ -156,12 +204,27 @@ class Trace:
     ends_x, ends_value
         Where k runs side by side have come to, (k, n) and (k,): each run's best point, or the
         latest where values of different batches can't be compared. None where there are none.
+    singles, fulls
+        A `Series`: values of single points; values at full fidelity, where others are provisional.
+    slopes
+        A `Slopes` of the first step, and one of a later step, no earlier than half way.
+    ends_gradient
+        The latest gradients, (k, n), of runs within bounds; else None.
     """
 
-    def __init__(self, changing: bool = False) -> None:
+    def __init__(
+        self,
+        changing: bool = False,
+        blocks: tuple[tuple[int, ...], ...] = (),
+        bounded: bool = False,
+    ) -> None:
         self.skipped = 0
         self.ends_x: Array | None = None
         self.ends_value: Array | None = None
+        self.ends_gradient: Array | None = None
+        self.singles, self.fulls = Series(), Series()
+        self.slopes: list[Slopes] = []
+        self._blocks, self._bounded, self._slope_count = blocks, bounded, 0
         self._changing = changing
         self._points: Array | None = None
         self._table = _Table()
@@ -199,6 +262,7 @@ class Trace:
                 norms = np.sqrt(np.einsum("ij,ij->i", told.gradients, told.gradients))
             if not math.isfinite(norms.sum()):
                 self.skipped += int((~np.isfinite(told.gradients)).any(axis=1).sum())
+            self._keep_slopes(told.gradients)
         moves, before = unknown, self._points
         if before is not None and before.shape == points.shape:
             apart = points - before
@@ -208,6 +272,23 @@ class Trace:
         if ask.rates is not None and k > 1:
             self._keep_ends(points, told.values)
         self._table.append((*spent, math.nan, math.nan), told.values, norms, moves, rates)
+
+    def _keep_slopes(self, gradients: Array) -> None:
+        count = self._slope_count
+        self._slope_count += 1
+        if self._bounded:
+            self.ends_gradient = gradients
+        if count & (count - 1):  # the first, and every power of two
+            return
+        n, sizes = gradients.shape[1], [math.prod(shape) for shape in self._blocks]
+        if sum(sizes) != n:
+            sizes = [1] * n if n <= VARIABLES_APART else [n]
+        starts = np.cumsum([0, *sizes[:-1]])
+        with np.errstate(over="ignore", invalid="ignore"):
+            squares = np.add.reduceat(gradients * gradients, starts, axis=1) / sizes
+        zeros = np.add.reduceat(gradients == 0, starts, axis=1, dtype=float) / sizes
+        self.slopes[1:] = []
+        self.slopes.append(Slopes(count, np.sqrt(squares), zeros))
 
     def _keep_ends(self, points: Array, values: Array) -> None:
         if self.ends_x is None or self.ends_value is None or self.ends_x.shape != points.shape:

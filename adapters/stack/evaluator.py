@@ -17,7 +17,8 @@ from adapters.stack.trace import Room, Unfit
 from adapters.supervised import Supervised, as_float32
 
 KEPT = 8
-"""Batch sizes whose memory is kept: a solver asks for one or two, over and over."""
+"""Batch sizes whose memory is kept: a solver asks for one or two, over and over, of minibatches and
+of all the data."""
 
 FEW = 4
 LARGEST = 64 * 2**20
@@ -60,7 +61,9 @@ class Stacked:
         self._slices = list(bench.vector.slices.values())
         self._sizes = [math.prod(shape) for shape in self._shapes]
         self._dtype, self._device = bench.vector.precision, bench.device
-        self._kept: dict[int, _Memory] = {}
+        self._kept: dict[tuple[int, int], _Memory] = {}
+        self._rows: Tensor | None = None
+        self._gathered: Tensor | None = None
         self._scratch, self._weights = scratch, sum(weight.nbytes for weight in bench.weights)
         self._samples = inputs.shape[0]
         self._count(self._samples)
@@ -75,8 +78,7 @@ class Stacked:
 
     def take(self, rows: Tensor | None) -> None:
         """Go on with these samples only; None: with all."""
-        self._program.take(rows)
-        self._loss.take(rows)
+        self._rows = rows
         count = self._samples if rows is None else rows.shape[0]
         if count != self._counted:
             self._count(count)
@@ -89,10 +91,17 @@ class Stacked:
         self.chunk = max(1, self._scratch // bytes)
         self.gradient_chunk = max(self.chunk // 2, min(FEW, LARGEST // bytes), 1)
         self.gradients_pay = self._device.type != "cpu" or bytes <= HEAVY
-        self._kept.clear()
+
+    def _gather(self) -> None:
+        """Read the samples that were taken: only now, as single gradients go another way."""
+        if self._gathered is not self._rows:
+            self._program.take(self._rows)
+            self._loss.take(self._rows)
+            self._gathered = self._rows
 
     def values(self, points: Tensor) -> Tensor:
         """Return losses (k,)."""
+        self._gather()
         # Nothing here requires gradients, so none are tracked in any mode.
         memory = self._memory(points.shape[0])
         weights = memory.weights_of(points)
@@ -115,13 +124,14 @@ class Stacked:
 
     def gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return losses (k,) and gradients (k, n): those of the sum, as candidates are apart."""
-        rows = points.to(self._device, self._dtype, copy=True).requires_grad_()
+        self._gather()
+        rows = points.to(self._device, self._dtype, copy=True)
+        weights = [part.requires_grad_() for part in self._cut(rows)]
         with torch.enable_grad():
-            losses = self._loss(None, self._outputs(self._cut(rows)))
+            losses = self._loss(None, self._outputs(weights))
             if not losses.requires_grad:  # as where a loss is flat for these candidates
-                return losses, torch.zeros_like(rows, requires_grad=False)
-            (slopes,) = torch.autograd.grad(losses.sum(), rows)
-        return losses.detach(), slopes
+                return losses, torch.zeros(rows.shape, dtype=torch.float64, device="cpu")
+            return losses.detach(), self._bench.slopes(losses, weights)
 
     def _cut(self, rows: Tensor) -> list[Tensor]:
         """Return candidates' weights (k, ...) as views of their rows."""
@@ -129,11 +139,11 @@ class Stacked:
         return [part.view(-1, *shape) for part, shape in zip(parts, self._shapes, strict=True)]
 
     def _memory(self, k: int) -> "_Memory":
-        memory = self._kept.get(k)
+        memory = self._kept.get((k, self._counted))
         if memory is None:
             if len(self._kept) >= KEPT:
                 self._kept.clear()
-            memory = self._kept[k] = self._new_memory(k)
+            memory = self._kept[k, self._counted] = self._new_memory(k)
         return memory
 
     def _new_memory(self, k: int) -> "_Memory":

@@ -1,0 +1,141 @@
+"""An objective whose evaluations are written down, and read again on the way back after a kill.
+
+The search itself is not stored: it is run again from its beginning, with the same seed, and every
+evaluation that the journal holds is answered from there. The first that it does not hold is where
+the run was killed; from there on it goes on as if nothing had happened.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blackbox.history import History
+from blackbox.journal import Journal
+from blackbox.lines import Batch, digest
+from blackbox.objective import Objective
+from blackbox.types import Array
+
+
+class Replayed(Objective):
+    """Wraps an `Objective`: what a journal holds comes from there, all else is written to it.
+
+    Everything else is the wrapped objective's own.
+
+    Parameters
+    ----------
+    objective, journal
+        What is evaluated, and where it is written down.
+    history
+        Whose clock is set to the time of what is replayed.
+
+    Attributes
+    ----------
+    done
+        As an `Objective` has it.
+    """
+
+    def __init__(self, objective: Objective, journal: Journal, history: History) -> None:
+        self._objective, self._journal, self._history = objective, journal, history
+        self.done = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._objective, name)
+
+    def values(self, points: Array, out: NDArray[Any]) -> None:
+        """Fill `out`, (k,), as `Objective.values`."""
+        self._fill("values", points, out, self._objective.values)
+
+    def full_values(self, points: Array, out: NDArray[Any]) -> None:
+        """Fill `out`, (k,), as `Objective.full_values`."""
+        self._fill("full", points, out, self._objective.full_values)
+
+    def values_and_gradients(self, points: Array, out: NDArray[Any]) -> Array:
+        """Fill `out` and return the gradients, as `Objective.values_and_gradients`."""
+        gradients = np.full(points.shape, np.nan)
+
+        def evaluate(some: Array, values: NDArray[Any]) -> Array:
+            return self._objective.values_and_gradients(some, values)
+
+        self._fill("gradients", points, out, evaluate, gradients)
+        return gradients
+
+    def gradients_alone(self, points: Array) -> Array:
+        """Return gradients, as `Objective.gradients_alone`."""
+        if points.dtype.kind == "c":  # of a complex step: computed again
+            return self._objective.gradients_alone(points)
+        batch = self._next("slopes", points)
+        if batch is not None and batch.gradients is not None:
+            return batch.gradients.copy()
+        gradients = self._objective.gradients_alone(points)
+        if batch is None:
+            self._write("slopes", points, np.empty(0), gradients)
+        return gradients
+
+    def through(self, kind: str, function: Callable[[Array], Array]) -> Callable[[Array], Array]:
+        """Return another function of points, (k, n) -> (k,), whose values are written down too."""
+
+        def called(points: Array) -> Array:
+            batch = self._next(kind, points)
+            if batch is not None:
+                return batch.values.copy()
+            values = np.asarray(function(points), dtype=float)
+            self._write(kind, points, values)
+            return values
+
+        return called
+
+    def _fill(
+        self,
+        kind: str,
+        points: Array,
+        out: NDArray[Any],
+        evaluate: Callable[[Array, NDArray[Any]], Array | None],
+        gradients: Array | None = None,
+    ) -> None:
+        """Fill `out` and `gradients`, from the journal as far as that goes.
+
+        It may hold a part of a batch: of one that the budget cut, or an exception.
+        """
+        self.done = at = 0
+        while at < len(points) and (batch := self._next(kind, points[at:])) is not None:
+            end = at + len(batch.values)
+            out[at:end] = batch.values
+            if gradients is not None:
+                told = batch.gradients
+                if told is None:  # they were too long to keep
+                    told = evaluate(points[at:end], np.empty(end - at))
+                gradients[at:end] = told
+            self.done = at = end
+        if at == len(points):
+            return
+        rest, values, told = points[at:], out[at:], None
+        self._objective.done = 0
+        try:
+            told = evaluate(rest, values)
+        finally:
+            done = self._objective.done
+            self.done = at + done
+            if done and (told is not None or gradients is None):
+                self._write(kind, rest[:done], values[:done], told)
+        if gradients is not None:
+            gradients[at:] = told
+
+    def _next(self, kind: str, points: NDArray[Any]) -> Batch | None:
+        """Return what the journal holds of the first of these points; None where they are new."""
+        batch = self._journal.peek()
+        if batch is None:
+            self._history.let_clock_go()
+            return None
+        known = len(points) if kind == "slopes" else len(batch.values)
+        if batch.kind != kind or known > len(points) or batch.digest != digest(points[:known]):
+            raise self._journal.strayed()
+        self._journal.skip()
+        self._history.hold_clock(batch.seconds)
+        return batch
+
+    def _write(
+        self, kind: str, points: Array, values: NDArray[Any], gradients: Array | None = None
+    ) -> None:
+        self._journal.append(kind, points, values, gradients, self._history.elapsed())
