@@ -1,7 +1,9 @@
-"""What the command line takes for numbers, budgets and lists of names."""
+"""What the command line takes for numbers, budgets and lists of names; arguments in common."""
 
 import argparse
-import re
+from pathlib import Path
+
+from experiments.methods import cut
 
 
 def count(text: str) -> int:
@@ -13,6 +15,13 @@ def count(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return value
+
+
+def seed(text: str) -> int:
+    """Return a whole number of at least 0."""
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
+    return int(text)
 
 
 def budget(text: str) -> int | str:
@@ -33,13 +42,20 @@ def seconds(text: str) -> float:
     return value
 
 
-_COMMA = re.compile(r",(?![^(\[{]*[)\]}])")
-"""A comma between methods, not one within brackets: ``adam:betas=(0.8,0.99),cma`` are two."""
-
-
 def names(text: str) -> list[str]:
-    """Return names with commas between; those within brackets are left alone."""
-    found = [name.strip() for name in _COMMA.split(text) if name.strip()]
+    """Return names with commas between; those within brackets or quotes are left alone."""
+    found = [part for part in cut(",", text) if part]
     if not found:
         raise argparse.ArgumentTypeError("no name given; see `experiments list`")
     return found
+
+
+def add_out(parser: argparse.ArgumentParser, to: str) -> None:
+    """Add ``--out``, a folder that there is by default."""
+    shown = default("folder")
+    parser.add_argument("--out", type=Path, default=Path(to), metavar="DIR", help=shown)
+
+
+def default(text: str) -> str:
+    """Return a help text that tells the default."""
+    return f"{text} (default: %(default)s)"

@@ -13,10 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from experiments.arguments import budget as _budget
-from experiments.arguments import count as _count
-from experiments.arguments import names as _names
-from experiments.arguments import seconds as _seconds
+from experiments import parsers
+from experiments.arguments import budget, count, default, names, seconds
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -29,6 +27,7 @@ try:
   experiments compare article --budget 500 --out cmp   all methods; figures and a page, too
   experiments report cmp                               page and figures again, from the folder
   experiments quality bbob                             how well the methods search, in one number
+  experiments lr-test digits-mlp                       which learning rate to begin with
   experiments export cmp --to csv                      for other programs
   experiments speed --quick                            how fast, beside the libraries
   experiments agreement                                how exact, for networks of every kind
@@ -120,27 +119,6 @@ def _dedent(text: str) -> str:
     return "\n".join(line.removeprefix("    ") for line in text.rstrip().splitlines())
 
 
-def _reproduce(parser: argparse.ArgumentParser) -> None:
-    """Run the article's experiment and hold it against what was published.
-
-    Writes the article's figure, honest ones by cost, a table and JSON. Exit code 1 where a loss
-    that its seed determines does not come back.
-
-    try:
-      experiments reproduce
-      experiments reproduce --seeds 20 --out elsewhere
-      experiments reproduce --json | jq .checks
-    """
-    _add_out(parser, "results/article")
-    parser.add_argument(
-        "--seeds",
-        type=_count,
-        default=200,
-        metavar="N",
-        help=_default("seeds of CMA-ES, for its distribution"),
-    )
-
-
 def _list(parser: argparse.ArgumentParser) -> None:
     """Show the problems and the methods, with what they can do.
 
@@ -171,31 +149,45 @@ def _compare(parser: argparse.ArgumentParser) -> None:
       experiments compare path/to/file.py:function --out mine
       experiments compare finetune --methods start,cma:CMA_diagonal=True:popsize=32
       experiments compare article --gradients --by passes --out passes
+      experiments compare digits-mlp --gradients --methods "adam:schedule='warmup(5%) + cosine'"
     """
     parser.add_argument("problems", nargs="+", metavar="PROBLEM", help="see `experiments list`")
     parser.add_argument(
         "--methods",
-        type=_names,
+        type=names,
         metavar="A,B:OPTION=VALUE",
         help="with commas between; options after colons (default: all, as they are)",
     )
     parser.add_argument(
-        "--seeds", type=_count, default=10, metavar="N", help=_default("how many, from 0")
+        "--seeds", type=count, default=10, metavar="N", help=default("how many, from 0")
     )
     parser.add_argument(
         "--budget",
-        type=_budget,
+        type=budget,
         default=2000,
         metavar="N",
-        help=_default(
+        help=default(
             "evaluations of each run, finite differences included; 100n: a hundred a variable"
         ),
     )
     parser.add_argument(
         "--max-seconds",
-        type=_seconds,
+        type=seconds,
         metavar="S",
         help="end runs after so many seconds, too",
+    )
+    parser.add_argument(
+        "--validate-every",
+        type=count,
+        metavar="N",
+        help="measure losses on validation data every so many generations, where a problem has any",
+    )
+    parser.add_argument(
+        "--patience",
+        type=count,
+        metavar="N",
+        help="stop a run early, for good, after so many validations without a new lowest loss; "
+        "where there is no validation data, generations without a better value",
     )
     parser.add_argument(
         "--gradients",
@@ -211,24 +203,24 @@ def _compare(parser: argparse.ArgumentParser) -> None:
     _by(parser)
     parser.add_argument(
         "--workers",
-        type=_count,
+        type=count,
         default=1,
         metavar="N",
-        help=_default("processes side by side"),
+        help=default("processes side by side"),
     )
     parser.add_argument(
         "--threads",
-        type=_count,
+        type=count,
         default=1,
         metavar="N",
-        help=_default("threads of each process"),
+        help=default("threads of each process"),
     )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="keep results here, with page, figures and report"
     )
     parser.add_argument(
         "--only",
-        type=_names,
+        type=names,
         default=[],
         metavar="A,B",
         help="run these problems, methods or seed=N of the plan now, the rest later",
@@ -281,7 +273,7 @@ def _export(parser: argparse.ArgumentParser) -> None:
     """
     parser.add_argument("folder", type=Path, metavar="DIR", help="what --out was")
     parser.add_argument(
-        "--to", choices=("csv", "parquet", "coco"), default="csv", help=_default("format")
+        "--to", choices=("csv", "parquet", "coco"), default="csv", help=default("format")
     )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="where to (default: DIR/csv, DIR/parquet, DIR/coco)"
@@ -293,79 +285,11 @@ def _by(parser: argparse.ArgumentParser) -> None:
         "--by",
         choices=("evaluations", "passes", "seconds"),
         default="evaluations",
-        help=_default(
+        help=default(
             "what budgets are equal in, in tables and words: evaluations; forward passes, a "
             "gradient being two more; or seconds"
         ),
     )
-
-
-def _speed(parser: argparse.ArgumentParser) -> None:
-    """Measure our speed beside the libraries called by hand.
-
-    Interleaved runs, medians. A missed goal is reported and is no failure. Topics: `loop`, the
-    loops around optimizers; `methods`, each method beside its library, and its memory; `harness`,
-    comparisons beside the bare loops; `population`, many candidates through a model: time, memory,
-    gradients. Peers that are not installed are left out.
-
-    try:
-      experiments speed
-      experiments speed --quick --json
-      experiments speed methods
-      experiments speed harness
-      experiments speed population
-      experiments speed population --device cuda
-    """
-    parser.add_argument(
-        "topic",
-        nargs="?",
-        choices=("loop", "methods", "harness", "population"),
-        default="loop",
-        help=_default("what to measure"),
-    )
-    _add_out(parser, "results/speed")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, fewer sizes")
-    parser.add_argument(
-        "--device",
-        choices=("cpu", "cuda", "mps"),
-        help="population: where the models are (default: cpu)",
-    )
-    parser.add_argument(
-        "--threads",
-        type=_count,
-        metavar="N",
-        help="population: threads of all sides (default: 1)",
-    )
-
-
-def _agreement(parser: argparse.ArgumentParser) -> None:
-    """Hold losses and gradients of all paths against a plain loop.
-
-    Networks of every kind, in float64 and float32. Exit code 1 where a difference is beyond its
-    tolerance.
-
-    try:
-      experiments agreement --out elsewhere --json
-    """
-    _add_out(parser, "results/agreement")
-
-
-def _drop_in(parser: argparse.ArgumentParser) -> None:
-    """Run scipy's own tests of its minimize with ours in its place; 1 where any fails.
-
-    try:
-      experiments drop-in
-    """
-    _add_out(parser, "results/drop-in")
-
-
-def _add_out(parser: argparse.ArgumentParser, to: str) -> None:
-    shown = _default("folder")
-    parser.add_argument("--out", type=Path, default=Path(to), metavar="DIR", help=shown)
-
-
-def _default(text: str) -> str:
-    return f"{text} (default: %(default)s)"
 
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "PJRT_NPROC")
@@ -388,13 +312,15 @@ def _lazy(where: str, *, fix_threads: bool = False) -> Callable[[argparse.Namesp
 
 
 _COMMANDS: dict[str, tuple[Callable[[Any], None], Callable[[argparse.Namespace], int]]] = {
-    "reproduce": (_reproduce, _lazy("measuring:reproduce")),
+    "reproduce": (parsers.reproduce, _lazy("measuring:reproduce")),
     "compare": (_compare, _lazy("comparison:compare", fix_threads=True)),
     "report": (_report, _lazy("comparison:report")),
     "quality": (_quality, _lazy("quality:quality")),
     "export": (_export, _lazy("comparison:export")),
     "list": (_list, _lazy("listing:listing")),
-    "speed": (_speed, _lazy("measuring:speed", fix_threads=True)),
-    "agreement": (_agreement, _lazy("measuring:agreement")),
-    "drop-in": (_drop_in, _lazy("measuring:drop_in")),
+    "lr-test": (parsers.lr_test, _lazy("lr_test:lr_test")),
+    "speed": (parsers.speed, _lazy("measuring:speed", fix_threads=True)),
+    "agreement": (parsers.agreement, _lazy("measuring:agreement")),
+    "diagnosis": (parsers.diagnosis, _lazy("diagnosing:diagnosis")),
+    "drop-in": (parsers.drop_in, _lazy("measuring:drop_in")),
 }

@@ -29,7 +29,8 @@ class Comparison(Results):
     records, problems
         See `experiments.record.Results`.
     settings
-        What holds for all cells: ``budget``, ``restarts``, ``gradients``, ``max_seconds``.
+        What holds for all cells: ``budget``, ``restarts``, ``gradients``, ``max_seconds``;
+        and ``validate_every`` and ``patience`` where they were given.
     environments
         Versions and machine that the results were made with; several where they differ.
     planned
@@ -160,6 +161,8 @@ def compare(
     restarts: bool = True,
     gradients: bool = False,
     max_seconds: float | None = None,
+    validate_every: int | None = None,
+    patience: int | None = None,
     out: Path | str | None = None,
     workers: int = 1,
     force: bool = False,
@@ -190,6 +193,9 @@ def compare(
         Whether methods may use the problem's own gradients; they are counted as well.
     max_seconds
         Where given, runs end after so many seconds, too.
+    validate_every, patience
+        As `blackbox.minimize` takes them: losses on validation data, where a problem has any, and
+        early stopping. A run that was stopped early does not begin again.
     out
         A folder that keeps the results: what is in it already is not run again. None: nothing is
         kept.
@@ -225,12 +231,14 @@ def compare(
 
     plan = make_plan(
         problems,
-        list(ALGORITHMS) if methods is None else methods,
+        [r.name for r in ALGORITHMS.values() if r.installed] if methods is None else methods,
         seeds,
         budget,
         restarts=restarts,
         gradients=gradients,
         max_seconds=max_seconds,
+        validate_every=validate_every,
+        patience=patience,
     )
     if workers < 1:
         raise ValueError(f"workers is a number of processes, at least 1; got {workers}")

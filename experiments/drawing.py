@@ -15,6 +15,7 @@ from experiments.statistics import curves, ecdf, matrix, profiles
 from experiments.statistics.ranks import Ranking, compare_methods
 from experiments.statistics.steps import Steps
 from experiments.statistics.targets import SOLVED
+from experiments.statistics.training import all_courses
 from experiments.statistics.wins import wins as win_matrix
 
 TAU = profiles.TAU
@@ -74,11 +75,16 @@ def draw_all(results: Results, folder: Path, axis: Axis) -> Iterator[Picture]:
         )
     if len(contestants) > 1 and matrix.final_values(results, axis).complete().pairs:
         yield from _against_each_other(results, folder, axis)
-    if any(record.training is not None for record in results.records):
+    if seen := all_courses(results, axis):
+        panels = [training.Panel(group, lines) for group, lines in seen.items()]
+        unit = AXES["passes" if axis == "passes" else "evaluations"]
+        looks = style.looks(results.methods)
         yield Picture(
             "Training",
-            "Loss and gradient norm at each step; medians over the runs under way.",
-            _training(results, folder / "training"),
+            "Step by step: medians over the runs under way; the band holds the middle half of "
+            "them. Of populations, the best of each generation and how far its points lie from "
+            "their mean.",
+            training.draw_training(panels, folder / "training", looks, xlabel=unit),
         )
 
 
@@ -204,16 +210,6 @@ def _finals(results: Results, stem: Path) -> list[Path]:
     distance = all(results.info(group).precision for group in panels)
     label = "distance from the optimum in the end" if distance else "value in the end"
     return finals.draw_finals(drawn, stem, style.looks(results.methods), xlabel=label)
-
-
-def _training(results: Results, stem: Path) -> list[Path]:
-    panels: dict[str, list[training.Descent]] = {}
-    for (group, method), records in results.by_group().items():
-        seen = [record.training for record in records if record.training is not None]
-        if seen:
-            panels.setdefault(group, []).append(training.median_descent(method, seen))
-    drawn = [training.Panel(group, descents) for group, descents in panels.items()]
-    return training.draw_training(drawn, stem, style.looks(results.methods))
 
 
 def _title(results: Results, info: ProblemInfo) -> str:

@@ -16,6 +16,10 @@ from experiments.methods import START, check_method, parse_method
 __all__ = ["START", "Cell", "Plan", "make_plan", "parse_method", "select", "several"]
 
 
+LATER = ("validate_every", "patience")
+"""Fields of cells and settings of plans that stores made before do not know."""
+
+
 @dataclass(frozen=True)
 class Cell:
     """One thing to run: a method on a problem, from the start and with the stream of a seed.
@@ -34,6 +38,8 @@ class Cell:
         Where given, the cell's runs end after so many seconds, too.
     fingerprint
         Which version of the problem: of a user's file, a digest of its text.
+    validate_every, patience
+        As `blackbox.minimize` takes them; None where not given.
     """
 
     problem: str
@@ -44,11 +50,21 @@ class Cell:
     gradients: bool = False
     max_seconds: float | None = None
     fingerprint: str = ""
+    validate_every: int | None = None
+    patience: int | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """Return its fields, ready for JSON; without those of later versions that are not given."""
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in LATER or value is not None
+        }
 
     @property
     def key(self) -> str:
         """A name that hangs on every field and nothing else: the same on every machine."""
-        text = json.dumps(asdict(self), sort_keys=True)
+        text = json.dumps(self.plain(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
@@ -63,7 +79,8 @@ class Plan:
     problems
         By name, what they are about.
     settings
-        What makes the cells comparable: ``budget``, ``restarts``, ``gradients``, ``max_seconds``.
+        What makes the cells comparable: ``budget``, ``restarts``, ``gradients``, ``max_seconds``;
+        and ``validate_every`` and ``patience`` where they are given.
     given
         Names of problems that were given as objects: in another process no name leads to them.
     """
@@ -83,6 +100,8 @@ def make_plan(
     restarts: bool = True,
     gradients: bool = False,
     max_seconds: float | None = None,
+    validate_every: int | None = None,
+    patience: int | None = None,
 ) -> Plan:
     """Return the plan of a comparison.
 
@@ -91,7 +110,7 @@ def make_plan(
     problems
         Texts, which may stand for several problems each (see `experiments.problems.expand`);
         benchmarks; functions and objects (see `experiments.problems.from_object`).
-    methods, seeds, budget, restarts, gradients, max_seconds
+    methods, seeds, budget, restarts, gradients, max_seconds, validate_every, patience
         As in `experiments.compare`.
 
     Raises
@@ -115,6 +134,10 @@ def make_plan(
     known = list(dict.fromkeys(check_method(method) for method in methods))
     if max_seconds is not None and not max_seconds > 0:
         raise ValueError(f"max_seconds must be above 0; got {max_seconds!r}")
+    later = {"validate_every": validate_every, "patience": patience}
+    for name, number in later.items():
+        if number is not None and not (_is_whole(number) and number >= 1):
+            raise ValueError(f"{name} must be a whole number of at least 1; got {number!r}")
     listed = _listed(seeds)
     if not listed or not named or not known:
         raise ValueError("a comparison needs at least one problem, one method and one seed")
@@ -130,6 +153,7 @@ def make_plan(
             gradients,
             max_seconds,
             named[name].fingerprint,
+            **later,
         )
         for seed, name, method in product(dict.fromkeys(listed), named, known)
     )
@@ -138,6 +162,7 @@ def make_plan(
         "restarts": restarts,
         "gradients": gradients,
         "max_seconds": max_seconds,
+        **{name: number for name, number in later.items() if number is not None},
     }
     return Plan(cells, named, settings, frozenset(given))
 
@@ -155,6 +180,10 @@ def several(given: Any, argument: str) -> list[Any]:
     if not isinstance(given, Iterable):
         raise TypeError(f"{argument} must be a list; got {given!r:.60}: write [...] around it")
     return list(given)
+
+
+def _is_whole(number: Any) -> bool:
+    return isinstance(number, Integral) and not isinstance(number, bool)
 
 
 def _listed(seeds: int | Sequence[int]) -> list[int]:

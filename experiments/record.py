@@ -22,9 +22,19 @@ AXES: dict[Axis, str] = {
     "seconds": "seconds",
 }
 """The budgets that are accounted for, and how they are called on an axis."""
+VALIDATION = "validation loss"
+"""What the lowest loss on validation data is called among the figures that are reported."""
 PASSES_A_GRADIENT = 2
 """A value costs one forward pass. A gradient costs two more: the backward pass through a network
 makes two products, by the weights and by the inputs, for each one of the forward pass."""
+
+
+def _no_counts() -> Counts:
+    return np.empty(0, dtype=np.int64)
+
+
+def _no_numbers() -> Array:
+    return np.empty(0)
 
 
 @dataclass(frozen=True)
@@ -99,19 +109,66 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """What a gradient method saw, step by step, thinned where it was long.
+    """What a run saw step by step, thinned where it was long: of all restarts, one after another.
+
+    What there was nothing to tell of is NaN, and all of it in results of earlier versions. Where
+    several runs went side by side, it is that of the one that ended lowest.
 
     Attributes
     ----------
-    evaluations
-        Spent when the step was taken, int64 (m,).
-    losses, norms
-        The loss there (of the minibatch, where there is one), and the gradient's Euclidean norm.
+    evaluations, gradients, seconds
+        Spent when a step was taken, (m,), ascending. By default as many gradients as evaluations.
+    losses
+        The loss there (of the minibatch, where there is one); of a population its best.
+    norms
+        The gradient's Euclidean norm, before any clipping.
+    rates, moves
+        The learning rate, and how far the point lies from the one before.
+    medians, spreads
+        Of a population: its median value, and how far its points lie from their mean.
+    validated, validated_gradients, validation
+        Evaluations and gradients spent at each validation, and the loss: with a length of their
+        own.
     """
 
     evaluations: Counts
     losses: Array
     norms: Array
+    gradients: Counts = field(default_factory=_no_counts)
+    seconds: Array = field(default_factory=_no_numbers)
+    rates: Array = field(default_factory=_no_numbers)
+    moves: Array = field(default_factory=_no_numbers)
+    medians: Array = field(default_factory=_no_numbers)
+    spreads: Array = field(default_factory=_no_numbers)
+    validated: Counts = field(default_factory=_no_counts)
+    validated_gradients: Counts = field(default_factory=_no_counts)
+    validation: Array = field(default_factory=_no_numbers)
+
+    def __post_init__(self) -> None:
+        count = len(self.evaluations)
+        if len(self.gradients) != count:
+            object.__setattr__(self, "gradients", self.evaluations)
+        for name in ("seconds", "rates", "moves", "medians", "spreads"):
+            if len(getattr(self, name)) != count:
+                object.__setattr__(self, name, np.full(count, np.nan))
+
+    @property
+    def stepped(self) -> bool:
+        """Whether there are steps along gradients, or validations: more than a population's."""
+        found = (self.norms, self.rates, self.validation)
+        return any(bool(np.isfinite(part).any()) for part in found)
+
+    def series(self, name: str, axis: Axis) -> tuple[Array, Array]:
+        """Return where and what one of its arrays is, on an axis of `AXES`.
+
+        Validations have no seconds: on that axis, evaluations are returned.
+        """
+        spent, gradients = self.evaluations, self.gradients
+        if name == "validation":
+            spent, gradients = self.validated, self.validated_gradients
+        if axis == "passes":
+            spent = spent + PASSES_A_GRADIENT * gradients
+        return spent.astype(float), np.asarray(getattr(self, name))
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +181,7 @@ class Record:
         What was run.
     value, x
         The best finite, feasible value, ``inf`` where there was none; and where, (n,), or (0,).
+        With early stopping by validation losses, x is the point where those were lowest.
     violation
         By how much x breaks the constraints; 0 where there are none.
     evaluations, gradients, failures, seconds
@@ -131,13 +189,18 @@ class Record:
     runs
         Runs of the method: one, and each restart.
     curve, training
-        The best value so far; the steps of a gradient method, None for others.
+        The best value so far; the steps of gradient methods and the generations of populations,
+        None for others.
     message
         Why the last run ended.
     error
         Empty; or why the cell could not run, or ended by an exception, in a line.
     report
-        What the problem reports of x, by name: figures on data held out.
+        What the problem reports of x, by name: figures on data held out; and the lowest loss on
+        validation data, where that was measured.
+    findings
+        What went wrong, as names: see `blackbox.Result.diagnose`. Of the last run that came to an
+        end of its own, else of the first.
     """
 
     cell: Cell
@@ -154,6 +217,7 @@ class Record:
     violation: float = 0.0
     training: Training | None = None
     report: Mapping[str, float] = field(default_factory=dict)
+    findings: tuple[str, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -170,21 +234,26 @@ class Record:
 
     def plain(self) -> dict[str, Any]:
         """Return its figures without the arrays, ready for JSON and tables."""
-        return {
-            "problem": self.cell.problem,
-            "method": self.cell.method,
-            "seed": self.cell.seed,
-            "value": self.value,
-            "violation": self.violation,
-            "evaluations": self.evaluations,
-            "gradients": self.gradients,
-            "passes": int(self.end("passes")),
-            "seconds": self.seconds,
-            "failures": self.failures,
-            "runs": self.runs,
-            "message": self.message,
-            "error": self.error,
-        } | {f"report: {name}": value for name, value in self.report.items()}
+        found = {"findings": ", ".join(self.findings)} if self.findings else {}
+        return (
+            {
+                "problem": self.cell.problem,
+                "method": self.cell.method,
+                "seed": self.cell.seed,
+                "value": self.value,
+                "violation": self.violation,
+                "evaluations": self.evaluations,
+                "gradients": self.gradients,
+                "passes": int(self.end("passes")),
+                "seconds": self.seconds,
+                "failures": self.failures,
+                "runs": self.runs,
+                "message": self.message,
+                "error": self.error,
+            }
+            | found
+            | {f"report: {name}": value for name, value in self.report.items()}
+        )
 
 
 Groups = dict[tuple[str, str], list[Record]]

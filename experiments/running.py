@@ -10,16 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from blackbox.thinned import Thinned
+from blackbox.validation import STALLED
 from experiments import problems
+from experiments.gathering import Steps
 from experiments.methods import START, parse_method
 from experiments.plan import Cell
-from experiments.record import Curve, Record, Training
+from experiments.record import VALIDATION, Curve, Record
 
 Array = NDArray[np.float64]
 
-STEPS_KEPT = 2000
-"""Steps of a gradient method that are kept; of more, evenly spaced ones and the latest."""
 SPENT = 1
 """The status of a run whose budget was spent, as scipy has it."""
 RAISED = "the objective raised"
@@ -49,7 +48,7 @@ def run_cell(cell: Cell, problem: problems.Benchmark | None = None) -> Record:
     trace = _Trace()
     try:
         problem = problem or problems.find(cell.problem)
-        objective = Watched(problem.make(), cell.gradients)
+        objective = Watched(problem.make())
         trace.objective = objective
         _run(cell, problem, objective, trace)
     except Exception as error:
@@ -63,9 +62,11 @@ def _run(cell: Cell, problem: problems.Benchmark, objective: "Watched", trace: "
     from blackbox import minimize
 
     method, options = parse_method(cell.method)
-    budget, gradients = cell.budget, cell.gradients
+    budget, gradients, patience = cell.budget, cell.gradients, cell.patience
+    every = cell.validate_every if getattr(objective, "has_validation", False) else None
     if method == START:  # its first evaluation is that of the start
         method, budget, gradients = "slsqp" if problem.constraints else "adam", 1, False
+        every = patience = None
     _warm(method)
     began = time.perf_counter()
     while trace.evaluations < budget and (cell.restarts or trace.runs == 0):
@@ -84,6 +85,8 @@ def _run(cell: Cell, problem: problems.Benchmark, objective: "Watched", trace: "
             constraints=problem.constraints,
             budget=budget - trace.evaluations,
             max_seconds=left,
+            validate_every=every,
+            patience=patience,
             on_error="penalize",
             # A stream of its own: the start was drawn from this seed as well.
             seed=np.random.default_rng([cell.seed, trace.runs, 1]),
@@ -91,6 +94,8 @@ def _run(cell: Cell, problem: problems.Benchmark, objective: "Watched", trace: "
         if not result.history.evaluation_count:
             break
         trace.add(result)
+        if result.status == STALLED and patience is not None:
+            break
 
 
 @cache
@@ -107,7 +112,7 @@ def _bowl(x: Array) -> float:
 
 
 class Watched:
-    """An objective that remembers its first exception and, where asked, each gradient.
+    """An objective that remembers its first exception.
 
     Everything else (``batched``, ``n``, ``begin``, ``full`` ...) is the objective's own.
 
@@ -115,17 +120,13 @@ class Watched:
     ----------
     objective
         What is watched.
-    gradients
-        Whether steps are kept: where the objective has gradients.
     """
 
-    def __init__(self, objective: Any, gradients: bool = False) -> None:
+    def __init__(self, objective: Any) -> None:
         self._objective = objective
         self.exception = ""
-        self._spent = 0
-        self._steps: Thinned[tuple[int, float, float]] = Thinned(STEPS_KEPT)
         if hasattr(objective, "value_and_gradient"):
-            self.value_and_gradient = self._step if gradients else objective.value_and_gradient
+            self.value_and_gradient = self._joint
 
     def __getattr__(self, name: str) -> Any:
         if name == "_objective":  # not there yet while a copy is being unpickled
@@ -134,17 +135,12 @@ class Watched:
 
     def __call__(self, points: Array) -> Any:
         """Evaluate a batch, or a point where the objective takes points."""
-        self._spent += len(points) if points.ndim == 2 else 1
         with self._noting():
             return self._objective(points)
 
-    def _step(self, points: Array) -> Any:
-        self._spent += len(points) if points.ndim == 2 else 1
+    def _joint(self, points: Array) -> Any:
         with self._noting():
-            values, gradients = self._objective.value_and_gradient(points)
-        row = np.ravel(gradients[0] if np.ndim(gradients) == 2 else gradients)
-        self._steps.append((self._spent, float(np.ravel(values)[0]), math.sqrt(row @ row)))
-        return values, gradients
+            return self._objective.value_and_gradient(points)
 
     @contextmanager
     def _noting(self) -> Iterator[None]:
@@ -158,13 +154,6 @@ class Watched:
             self.exception = self.exception or _sentence(error)
             raise RuntimeError(f"the objective wants to exit ({error})") from error
 
-    def training(self) -> Training | None:
-        """Return the steps seen, None where there are none."""
-        if not len(self._steps):
-            return None
-        spent, losses, norms = zip(*self._steps, strict=True)
-        return Training(np.array(spent, dtype=np.int64), np.array(losses), np.array(norms))
-
 
 class _Trace:
     """The runs of one cell, put together."""
@@ -176,6 +165,11 @@ class _Trace:
         self.seconds = 0.0
         self.message = self.error = ""
         self.latest: Any = None
+        self._judged: Any = None
+        self._validated = math.inf
+        self._validated_x: Array | None = None
+        self._validated_violation = 0.0
+        self._steps = Steps()
         self._pieces: list[tuple[Array, ...]] = []
 
     def add(self, result: Any) -> None:
@@ -199,6 +193,10 @@ class _Trace:
             self.violation = float(history.best_violation)
         elif not len(self.x) and history.best_x is not None:
             self.x, self.violation = np.array(history.best_x), float(history.best_violation)
+        if history.validated_value < self._validated:
+            self._validated, self._validated_x = history.validated_value, history.validated_x
+            self._validated_violation = float(history.violation(history.validated_x))
+        self._steps.add(history, self.evaluations, self.gradients, self.seconds)
         self.evaluations += int(history.evaluation_count)
         self.gradients += int(history.gradient_count)
         self.failures += int(history.failure_count)
@@ -206,16 +204,23 @@ class _Trace:
         self.runs += 1
         self.message = "" if result.status == SPENT else str(result.message)
         self.latest = result
+        if self._judged is None or result.status != SPENT:
+            self._judged = result
 
     def record(self, cell: Cell, problem: problems.Benchmark | None) -> Record:
         """Return everything as a record."""
         found = math.isfinite(self.value)
+        x, violation = self.x if found else np.empty(0), self.violation
+        if found and cell.patience is not None and self._validated_x is not None:
+            x, violation = np.array(self._validated_x), self._validated_violation
         report = {}
         if found and problem is not None and problem.report is not None:
             try:
-                report = {str(k): float(v) for k, v in problem.report(self.x).items()}
+                report = {str(k): float(v) for k, v in problem.report(x).items()}
             except Exception as error:
                 self.error = self.error or f"report: {_sentence(error)}"
+        if math.isfinite(self._validated):
+            report.setdefault(VALIDATION, self._validated)
         message, watched = self.message, self.objective
         if not message and self.runs:
             message = "all was spent"
@@ -224,7 +229,7 @@ class _Trace:
         return Record(
             cell=cell,
             value=self.value,
-            x=self.x if found else np.empty(0),
+            x=x,
             evaluations=self.evaluations,
             gradients=self.gradients,
             seconds=self.seconds,
@@ -233,9 +238,10 @@ class _Trace:
             message=message,
             error=self.error,
             failures=self.failures,
-            violation=self.violation,
-            training=watched.training() if watched is not None else None,
+            violation=violation,
+            training=None if cell.method == START else self._steps.training(),
             report=report,
+            findings=_findings(self._judged) if cell.method != START else (),
         )
 
     def _curve(self) -> Curve:
@@ -248,6 +254,13 @@ class _Trace:
             columns = [column[kept] for column in columns]
         evaluations, gradients, seconds, values = columns
         return Curve(evaluations, gradients, seconds, values)
+
+
+def _findings(result: Any) -> tuple[str, ...]:
+    """The names of what a run's result says went wrong, notes left out."""
+    with suppress(Exception):  # a record is worth more than what is said of it
+        return tuple(fault.name for fault in result.diagnose().faults)
+    return ()
 
 
 def _sentence(error: BaseException) -> str:

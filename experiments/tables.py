@@ -1,5 +1,6 @@
 """A comparison in tables: values by problem, methods over all problems, failures; and as JSON."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -7,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.methods import START, label
-from experiments.record import Axis, ProblemInfo, Record
+from experiments.page.build import FINDINGS
+from experiments.record import VALIDATION, Axis, ProblemInfo, Record
 from experiments.report import Column, Table, number
 from experiments.running import RAISED
 from experiments.statistics.curves import best_at
@@ -32,7 +34,7 @@ def all_tables(comparison: "Comparison", axis: Axis) -> list[Table]:
     """Return the tables that a reader wants first.
 
     Over several problems, how the methods stand comes first; each problem has its lines where there
-    are few of them. What failed comes last, if anything did.
+    are few of them. What failed comes last, and what went wrong, if anything did.
     """
     from experiments.statistics.matrix import contestants, final_values
 
@@ -43,8 +45,10 @@ def all_tables(comparison: "Comparison", axis: Axis) -> list[Table]:
     if not found or len(comparison.groups) <= GROUPS_LISTED:
         each = values(comparison, axis)
         found.append(each._replace(title="Each problem") if found else each)
-    lost = failures(comparison)
-    return [*found, *([lost] if lost.rows else [])]
+    return [
+        *found,
+        *(table for table in (failures(comparison), findings(comparison)) if table.rows),
+    ]
 
 
 def values(comparison: "Comparison", axis: Axis) -> Table:
@@ -131,6 +135,34 @@ def failures(comparison: "Comparison") -> Table:
     return Table("What failed", columns, rows)
 
 
+def findings(comparison: "Comparison") -> Table:
+    """Return what was found wrong in how many cells: a line a problem and method, or a method."""
+    many = len(comparison.groups) > GROUPS_LISTED
+    cells, counts = Counter[tuple[str, str]](), dict[tuple[str, str], Counter[str]]()
+    for (group, method), records in comparison.by_group().items():
+        key = ("" if many else group, method)
+        cells[key] += len(records)
+        counts.setdefault(key, Counter()).update(n for record in records for n in record.findings)
+    rows = [
+        [
+            group,
+            " ".join(label(method)).strip(),
+            f"{cells[group, method]:,}",
+            ", ".join(f"{name} {count}" for name, count in found.most_common()),
+        ]
+        for (group, method), found in counts.items()
+        if found
+    ]
+    columns = [
+        Column("problem", number=False),
+        Column("method", number=False),
+        Column("cells"),
+        Column("found, and in how many", number=False),
+    ]
+    kept = slice(many, None)
+    return Table("What went wrong", columns[kept], [row[kept] for row in rows], [FINDINGS])
+
+
 def _why(record: Record) -> str:
     """The first reason of a failure; empty where the record knows none."""
     if record.error:
@@ -175,12 +207,21 @@ def notes(comparison: "Comparison", axis: Axis) -> list[str]:
         if cell.restarts
         else "One that ends early stays ended."
     )
+    if cell.patience is not None:
+        early += (
+            f" One whose validation loss (its best value, where there is no validation) has not "
+            f"become lower {cell.patience} times in a row is stopped for good; its figures on data "
+            "held out are those of where its validation loss was lowest."
+        )
     differences = (
         "Methods use the problem's own gradients where they can, counted beside evaluations: "
         "a gradient is two forward passes more."
         if cell.gradients
         else "No gradients but finite differences, whose evaluations count."
     )
+    wanted = cell.validate_every is not None or cell.patience is not None
+    if wanted and not any(VALIDATION in record.report for record in comparison.records):
+        early += " No problem has validation data."
     read = {
         "evaluations": "",
         "passes": " Values are read where as many forward passes were spent as the budget has "

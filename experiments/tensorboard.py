@@ -1,8 +1,10 @@
 """Runs for TensorBoard: the best value so far, and the steps of gradient methods.
 
 A folder a run, ``problem/method/seed-0``. The scalars: ``best/evaluations`` and ``best/passes``,
-the best value against what was spent, which is the step; ``train/loss`` and
-``train/gradient_norm`` against evaluations.
+the best value against what was spent, which is the step. Against evaluations, and only where there
+is something to tell: ``train/loss``, ``train/gradient_norm``, ``train/learning_rate`` and
+``train/step_size`` of the steps of gradient methods, ``population/median`` and
+``population/spread`` of populations, and ``validation/loss``.
 """
 
 import hashlib
@@ -16,9 +18,18 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.record import Axis, Record, Results
+from experiments.record import Axis, Record, Results, Training
 
 AXES: tuple[Axis, ...] = ("evaluations", "passes")
+TAGS = {
+    "train/loss": "losses",
+    "train/gradient_norm": "norms",
+    "train/learning_rate": "rates",
+    "train/step_size": "moves",
+    "population/median": "medians",
+    "population/spread": "spreads",
+}
+"""What is written of the steps, by the fields of `Training`."""
 KEPT = 1000
 """Events a scalar and run at most: TensorBoard itself shows no more."""
 
@@ -91,20 +102,27 @@ def _write(writer: Any, record: Record, began: float) -> None:
         end = int(record.end(axis))
         if end > curve.spent(axis)[-1]:
             writer.add_scalar(tag, curve.values[-1], end, walltime=began + record.seconds)
-    training = record.training
-    if training is None:
-        return
-    # When a step was taken is not kept: its share of the evaluations stands for it.
+    if record.training is not None:
+        _write_training(writer, record, record.training, began)
+
+
+def _write_training(writer: Any, record: Record, training: Training, began: float) -> None:
+    # Not every version kept when a step was taken: its share of the evaluations stands for it.
+    spent, seconds = training.evaluations, training.seconds
     pace = record.seconds / max(record.evaluations, 1)
-    kept = _thinned(len(training.evaluations))
-    for spent, loss, norm in zip(
-        training.evaluations[kept].tolist(),
-        training.losses[kept],
-        training.norms[kept],
-        strict=True,
-    ):
-        writer.add_scalar("train/loss", loss, spent, walltime=began + pace * spent)
-        writer.add_scalar("train/gradient_norm", norm, spent, walltime=began + pace * spent)
+    seconds = np.where(np.isfinite(seconds), seconds, pace * spent)
+    times = np.interp(training.validated, spent, seconds) if len(spent) else seconds
+    series = [
+        ("validation/loss", training.validated, training.validation, times),
+        *((tag, spent, getattr(training, name), seconds) for tag, name in TAGS.items()),
+    ]
+    for tag, steps, values, when in series:
+        if not np.isfinite(values).any():
+            continue
+        for i in _thinned(len(values)).tolist():
+            # A loss that is no number says something; elsewhere there was nothing to tell.
+            if np.isfinite(values[i]) or tag == "train/loss":
+                writer.add_scalar(tag, values[i], int(steps[i]), walltime=began + when[i])
 
 
 def _thinned(count: int) -> NDArray[np.intp]:

@@ -43,6 +43,8 @@ def compare(options: Namespace) -> int:
                 restarts=options.restarts,
                 gradients=options.gradients,
                 max_seconds=options.max_seconds,
+                validate_every=options.validate_every,
+                patience=options.patience,
                 out=options.out,
                 workers=options.workers,
                 force=options.force,
@@ -165,6 +167,8 @@ def _compare_command(options: Namespace) -> str:
         words.append(f"--methods {shlex.quote(','.join(options.methods))}")
     words.append(f"--seeds {options.seeds} --budget {options.budget}")
     words += [f"--max-seconds {options.max_seconds:g}"] if options.max_seconds else []
+    words += [f"--validate-every {options.validate_every}"] if options.validate_every else []
+    words += [f"--patience {options.patience}"] if options.patience else []
     words += ["--gradients"] if options.gradients else []
     words += [] if options.restarts else ["--no-restarts"]
     words += [f"--by {options.by}"] if options.by != "evaluations" else []

@@ -9,6 +9,17 @@ from experiments.cli import OK
 from experiments.commands.shared import show
 from experiments.report import Column, Table, to_json
 
+KINDS = {
+    "descent": "Methods: gradient descent",
+    "local": "Methods: local search",
+    "global": "Methods: global search",
+    "baseline": "Methods: baselines",
+}
+"""How the groups of methods are called."""
+
+Shown = tuple[list[Table], list[dict[str, Any]]]
+"""What is shown of a kind of thing, and the same as plain data."""
+
 
 def listing(options: Namespace) -> int:
     """Show problems and methods."""
@@ -18,28 +29,30 @@ def listing(options: Namespace) -> int:
         sys.stdout.write(to_json({kind: make()[1] for kind, make in chosen.items()}))
     else:
         for make in chosen.values():
-            show(make()[0])
+            for table in make()[0]:
+                show(table)
     return OK
 
 
-def _methods() -> tuple[Table, list[dict[str, Any]]]:
+def _methods() -> Shown:
     from blackbox import ALGORITHMS
 
-    rows = [
-        [
-            row.name,
-            row.kind,
-            row.gradients,
-            row.bounds,
-            row.constraints,
-            "yes" if row.changing else "-",
-            "yes" if row.tolerates_failures else "-",
-            row.library,
-            row.summary,
-        ]
-        for row in ALGORITHMS.values()
-    ]
-    titles = ("method", "kind", "gradients", "bounds", "constraints", "changing")
+    groups: dict[str, list[list[str]]] = {title: [] for title in KINDS.values()}
+    for row in ALGORITHMS.values():
+        kind = "descent" if row.where.startswith("descent.") else row.kind
+        groups[KINDS[kind]].append(
+            [
+                row.name,
+                row.gradients,
+                row.bounds,
+                row.constraints,
+                "yes" if row.changing else "-",
+                "yes" if row.tolerates_failures else "-",
+                row.library,
+                row.summary + ("" if row.installed else " (not installed)"),
+            ]
+        )
+    titles = ("method", "gradients", "bounds", "constraints", "changing")
     columns = [
         *(Column(title, number=False) for title in titles),
         Column("failures", number=False, extra=True),
@@ -51,16 +64,19 @@ def _methods() -> tuple[Table, list[dict[str, Any]]]:
         "none needed, never left; required: finite ones. constraints: native: the method's own "
         "way; lagrangian: an augmented Lagrangian around it; penalty: feasible points first. "
         "changing: stands an objective that changes from batch to batch (minibatches, fresh "
-        "noise). failures: converges although a quarter of all evaluations fail."
+        "noise). failures: converges although a quarter of all evaluations fail.",
+        "Gradient descent takes schedules and clipping among its options: "
+        "adam:lr=0.01:clip_norm=1:schedule='warmup(5%) + cosine'.",
     ]
     plain = [
         {key: value for key, value in asdict(row).items() if key not in ("proof", "where")}
         for row in ALGORITHMS.values()
     ]
-    return Table("Methods", columns, rows, notes), plain
+    tables = [Table(title, columns, rows) for title, rows in groups.items() if rows]
+    return [*tables[:-1], tables[-1]._replace(notes=notes)], plain
 
 
-def _problems() -> tuple[Table, list[dict[str, Any]]]:
+def _problems() -> Shown:
     from experiments.problems import FAMILIES
 
     rows, plain = [], []
@@ -100,4 +116,4 @@ def _problems() -> tuple[Table, list[dict[str, Any]]]:
         "own: path/to/file.py:function, with its box as an attribute: "
         "function.bounds = [(-5, 5)] * 10."
     ]
-    return Table("Problems", columns, rows, notes), plain
+    return [Table("Problems", columns, rows, notes)], plain

@@ -54,6 +54,10 @@ def speed(options: Namespace) -> int:
         return _population(options)
     if options.device or options.threads:
         raise UsageError("--device and --threads belong to `experiments speed population`")
+    if options.topic == "training":
+        from experiments.commands.training import training_speed
+
+        return training_speed(options)
     from experiments import speed as measuring
 
     benchmarks, packages = _benchmarks(options.topic)

@@ -22,6 +22,13 @@ from experiments.page.numbers import readable
 from experiments.record import AXES, Axis, ProblemInfo, Results
 from experiments.statistics.curves import best_at
 from experiments.statistics.quantiles import median, quantiles
+from experiments.statistics.training import KINDS, all_courses, apart
+
+FINDINGS = (
+    "What Result.diagnose says of each cell: of its last run that came to an end of its own, else "
+    "of its first."
+)
+"""How the findings are to be read."""
 
 
 class BandLike(Protocol):
@@ -84,8 +91,8 @@ def content_from(
         verdict=verdict,
         facts=facts(results),
         methods=methods,
-        charts=[convergence(results, bands, command), *charts, *training(results, command)],
-        tables=[final_values(results, command, axis, at), *tables],
+        charts=[convergence(results, bands, command), *charts, *training(results, command, axis)],
+        tables=[final_values(results, command, axis, at), *tables, *findings(results, command)],
         failures=failures(results, command),
         command=command,
         **more,
@@ -198,26 +205,48 @@ def final_values(
     )
 
 
-def training(results: Results, command: str = "") -> list[Chart]:
-    """Return the chart of what gradient methods saw, of each one's first run; or none."""
+def training(results: Results, command: str = "", axis: Axis = "evaluations") -> list[Chart]:
+    """Return the chart of what runs saw step by step, a view a kind; or none."""
+    unit = AXES["passes" if axis == "passes" else "evaluations"]
     panels = []
-    grouped = results.by_group()
-    for group in results.groups:
-        kinds: dict[str, dict[str, Line]] = {"loss": {}, "gradient norm": {}}
-        for (name, method), records in grouped.items():
-            steps = next((r.training for r in records if r.training is not None), None)
-            if name == group and steps is not None and len(steps.evaluations):
-                spent = steps.evaluations.astype(float)
-                kinds["loss"][method] = Line(spent, steps.losses)
-                kinds["gradient norm"][method] = Line(spent, steps.norms)
-        if kinds["loss"]:
-            views = [
-                View(kind, AXES["evaluations"], kind, lines, steps=False)
-                for kind, lines in kinds.items()
-            ]
-            panels.append(Panel(group, views))
-    note = "The loss and the gradient's norm where each gradient method took its steps: first run."
+    for group, methods in all_courses(results, axis).items():
+        views = []
+        for kind in KINDS:
+            bands = {method: found[kind] for method, found in methods.items() if kind in found}
+            if not bands:
+                continue
+            lines = {
+                m: Line(band.spent, band.middle, band.low, band.high) for m, band in bands.items()
+            }
+            linear = kind == "learning rate" and not apart(line.middle for line in lines.values())
+            views.append(View(kind, unit, kind, lines, log_x=False, log_y=not linear, steps=False))
+        panels.append(Panel(group, views))
+    note = (
+        "Step by step: medians over the runs under way; the band holds the middle half of them. "
+        "Of populations, the best of each generation and how far its points lie from their mean."
+    )
     return [Chart("Training", panels, note, command)] if panels else []
+
+
+def findings(results: Results, command: str = "") -> list[DataTable]:
+    """Return the table of what went wrong in last runs, a row a finding and method; or none."""
+    found: dict[tuple[str, str, str], list[int]] = {}
+    for record in results.records:
+        for name in record.findings:
+            key = (results.group(record), record.cell.method, name)
+            found.setdefault(key, []).append(record.cell.seed)
+    columns = [
+        DataColumn("problem", "panel"),
+        DataColumn("method", "method"),
+        DataColumn("finding", "text"),
+        DataColumn("runs"),
+        DataColumn("seeds", "text"),
+    ]
+    rows: list[list[TableCell]] = [
+        [*key, len(seeds), _listed(seeds)] for key, seeds in found.items()
+    ]
+    table = DataTable("What went wrong", columns, rows, FINDINGS, command=command)
+    return [table] if rows else []
 
 
 def failures(results: Results, command: str = "") -> DataTable | None:

@@ -1,12 +1,14 @@
 """Axes for values that span many powers of ten, and for those that cannot."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.ticker import FuncFormatter, NullLocator, SymmetricalLogLocator
 from numpy.typing import NDArray
+
+from experiments.statistics.training import apart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,6 +44,16 @@ def fit_y(axes: "Axes", values: Array) -> None:
 def fit_x(axes: "Axes", values: Array) -> None:
     """Set the scale of the x axis by the values it shows; see `_fit`."""
     _fit(axes, "x", values)
+
+
+def fit_rates(axes: "Axes", lines: Sequence[Array]) -> None:
+    """Set the scale of the y axis by the learning rates it shows: from zero, where that will do."""
+    values = finite(lines)
+    if not apart(lines):
+        axes.set_ylim(0, 1.06 * float(values.max()) if len(values) else 1)
+        return
+    least = min(float(line[np.isfinite(line)].max()) for line in lines if np.isfinite(line).any())
+    fit_y(axes, np.maximum(values, least / 30))
 
 
 def log_x(axes: "Axes", low: float, high: float) -> None:

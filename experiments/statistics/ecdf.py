@@ -143,7 +143,10 @@ def _range(
     results: Results, records: list[Record], axis: Axis, times: dict[str, list[Array]]
 ) -> tuple[float, float]:
     if axis != "seconds":
-        return 1.0, max(r.cell.budget / results.problems[r.cell.problem].n for r in records)
+        sizes = [(r.cell.budget, results.problems[r.cell.problem].n) for r in records]
+        end = max(budget / n for budget, n in sizes)
+        # Where no budget is as large as its problem, there is nothing to see from there.
+        return 1.0 if end > 1 else 1 / max(n for _, n in sizes), end
     finite = [part[np.isfinite(part) & (part > 0)] for parts in times.values() for part in parts]
     end = max(record.seconds for record in records)
     return min((float(part.min()) for part in finite if len(part)), default=end), end

@@ -22,6 +22,8 @@ from experiments.storage.packing import pack, unpack
 __all__ = ["FILE", "Store", "StoreError"]
 
 FILE = "comparison.sqlite"
+NONE = json.dumps(None)
+"""A setting that is not given."""
 
 
 class Store:
@@ -77,10 +79,11 @@ class Store:
         path, wanted = self._db.path, {name: json.dumps(v) for name, v in settings.items()}
         with self._db.transaction():
             had = dict(self._db.rows("SELECT name, value FROM settings"))
-            other = [name for name in wanted if had.get(name, wanted[name]) != wanted[name]]
+            names = dict.fromkeys([*wanted, *had]) if had else {}
+            other = [name for name in names if had.get(name, NONE) != wanted.get(name, NONE)]
             if other:
-                there = ", ".join(f"{name}={had[name]}" for name in other)
-                here = ", ".join(f"{name}={wanted[name]}" for name in other)
+                there = ", ".join(f"{name}={had.get(name, NONE)}" for name in other)
+                here = ", ".join(f"{name}={wanted.get(name, NONE)}" for name in other)
                 raise StoreError(
                     f"{path} holds a comparison with {there}; this one has {here}, and they can't "
                     "be mixed. Give another --out. Nothing was changed"
@@ -99,7 +102,7 @@ class Store:
             )
             self._db.do_many(
                 "INSERT OR IGNORE INTO cells (key, cell) VALUES (?, ?)",
-                [(cell.key, json.dumps(asdict(cell))) for cell in cells],
+                [(cell.key, json.dumps(cell.plain())) for cell in cells],
             )
 
     def cells(self) -> list[Cell]:
@@ -218,20 +221,21 @@ class Store:
 def _record(row: Sequence[Any]) -> Record:
     text, value, violation, evaluations, gradients, failures, seconds, runs, *rest = row
     message, error, report, blob = rest
-    x, curve, training = unpack(blob)
+    arrays = unpack(blob, gradients)
     return Record(
         cell=Cell(**json.loads(text)),
         value=np.inf if value is None else value,
-        x=x,
+        x=arrays.x,
         evaluations=evaluations,
         gradients=gradients,
         seconds=seconds,
         runs=runs,
-        curve=curve,
+        curve=arrays.curve,
         message=message,
         error=error,
         failures=failures,
         violation=violation,
-        training=training,
+        training=arrays.training,
         report=json.loads(report),
+        findings=arrays.findings,
     )

@@ -8,6 +8,7 @@ import pytest
 import experiments.executing
 from blackbox import ALGORITHMS
 from experiments import cli
+from experiments.arguments import names
 from experiments.problems import FAMILIES
 from experiments.running import run_cell
 
@@ -37,6 +38,18 @@ def test_help_has_examples(command, capsys):
         (["compare", "article", "--budget", "0"], "'0' is not a whole number"),
         (["compare", "article", "--budget", "0n"], "'0' is not a whole number"),
         (["compare", "article", "--seeds", "x"], "'x' is not a whole number"),
+        (["compare", "article", "--patience", "0"], "'0' is not a whole number"),
+        (["compare", "article", "--validate-every", "x"], "'x' is not a whole number"),
+        (["compare", "article", "--methods", "cma:schedule=cosine"], "has no learning rate"),
+        (["compare", "article", "--methods", "sgd:schedule=warmup(5%)+cosine"], "in quotes"),
+        (["lr-test", "artcle"], "did you mean 'article'?"),
+        (["lr-test", "bbob:f=1,2:n=2"], "names 2 problems; name one"),
+        (["lr-test", "article", "--methods", "adam,cma"], "'cma' has no learning rate"),
+        (["lr-test", "article", "--methods", "adam+sgd"], "has no learning rate"),
+        (["lr-test", "article", "--seed", "x"], "'x' is not a whole number of at least 0"),
+        (["lr-test", "article", "--methods", "adam:lr=1"], "option 'lr' is what the test itself"),
+        (["lr-test", "article", "--steps", "2"], "steps must be"),
+        (["speed", "training", "--threads", "2"], "belong to `experiments speed population`"),
         (["compare", "article", "--max-seconds", "0"], "'0' is not a number of seconds"),
         (["compare", "article", "--only", "nothing"], "'nothing' names nothing in this plan"),
         (["compare", "bbob:g=1"], "g"),
@@ -239,7 +252,51 @@ def test_a_comma_within_brackets_does_not_part_methods(capsys):
         "cma:CMA_stds=[1,2,3,4,5,6,7,8,9,10]",
     ]
     words = shlex.split(read["command"])
-    assert cli._parser().parse_args(words[1:]).methods == cli._names(methods)
+    assert cli._parser().parse_args(words[1:]).methods == names(methods)
+
+
+def test_a_schedule_in_quotes_stays_whole_and_comes_back(capsys):
+    methods = "adam:lr=0.1:schedule='warmup(5%) + cosine',sgd:schedule=warmup(5%),cma"
+    command = ["compare", "article", "--seeds", "1", "--budget", "60", "--json"]
+    assert cli.main([*command, "--gradients", "--patience", "40", "--methods", methods]) == 0
+    read = json.loads(capsys.readouterr().out)
+    assert [line["method"] for line in read["methods"]] == names(methods)
+    assert read["settings"]["patience"] == 40
+    options = cli._parser().parse_args(shlex.split(read["command"])[1:])
+    assert (options.methods, options.patience) == (names(methods), 40)
+
+
+def test_a_comparison_with_gradients_shows_how_it_trained(tmp_path):
+    command = [*COMPARE, "--gradients", "--out", str(tmp_path)]
+    command[3] = "adam:lr=0.1"
+    assert cli.main(command) == 0
+    assert (tmp_path / "figures" / "training.png").exists()
+    assert "## Training" in (tmp_path / "README.md").read_text()
+    assert "learning rate" in (tmp_path / "report.html").read_text()
+
+
+def test_lr_test_shows_and_writes_what_it_finds(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    command = ["lr-test", "article", "--methods", "adam,sgd:momentum=0.9", "--steps", "30"]
+    assert cli.main([*command, "--out", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "Learning rates for article" in shown
+    assert "sgd momentum=0.9" in shown
+    assert {path.name for path in tmp_path.iterdir()} == {"lr-test.json", "lr-test.png"}
+    read = json.loads((tmp_path / "lr-test.json").read_text())
+    assert [test["text"] for test in read["tests"]] == ["adam", "sgd:momentum=0.9"]
+    assert read["tests"][0]["suggestion"] > 0
+    assert cli.main([*command, "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert [test["losses"] for test in again["tests"]] == [t["losses"] for t in read["tests"]]
+
+
+def test_lr_test_takes_differences_where_there_are_no_gradients(capsys):
+    command = ["lr-test", "bbob:f=1:n=2", "--methods", "sgd", "--steps", "20", "--json"]
+    assert cli.main(command) == 0
+    (test,) = json.loads(capsys.readouterr().out)["tests"]
+    assert test["gradients"] == 0
+    assert test["evaluations"] == 3 * len(test["rates"])
 
 
 def test_ctrl_c_keeps_what_was_done_and_says_how_to_go_on(tmp_path, capsys, monkeypatch):

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from experiments import Comparison, compare, telling
+from experiments import Comparison, compare, tables, telling
 from experiments.comparison import load
 from experiments.plan import START
 from experiments.problems import article, find
@@ -127,6 +127,37 @@ def test_failed_evaluations_are_shown_with_their_reason(several):
     count = sum(r.failures for r in several.records if r.cell.method == "cma")
     assert line["evaluations failed"] == str(count)
     assert "not on <this> side" in line["why"]
+
+
+def test_what_went_wrong_is_counted_by_problem_and_method(several):
+    records = [
+        replace(r, findings=("flat", "slow") if r.cell.seed else ("flat",)) for r in several.records
+    ]
+    found = tables.findings(replace(several, records=tuple(records)))
+    assert [row["problem"] for row in rows(found)] == [g for g in several.groups for _ in range(3)]
+    assert rows(found)[0]["found, and in how many"] == "flat 4, slow 2"
+
+
+def test_what_went_wrong_is_counted_by_method_where_there_are_many_problems(several, monkeypatch):
+    records = [replace(record, findings=("flat",)) for record in several.records]
+    monkeypatch.setattr(tables, "GROUPS_LISTED", 2)
+    found = rows(tables.findings(replace(several, records=tuple(records))))
+    assert found == [
+        {"method": method, "cells": "10", "found, and in how many": "flat 10"}
+        for method in several.methods
+    ]
+
+
+def test_early_stopping_is_said():
+    patient = compare(
+        [own.Validated(), own.sphere], ["adam:lr=0.1"], 2, 300, gradients=True, patience=3
+    )
+    said = " ".join(patient.table().notes)
+    assert "3 times in a row is stopped for good" in said
+    assert "No problem has validation data" not in said
+    assert [row["validation loss"] == "-" for row in rows(patient.table())] == [False, True]
+    without = compare([own.sphere], ["slsqp"], 1, 30, patience=3)
+    assert "No problem has validation data" in " ".join(without.table().notes)
 
 
 def test_refused_problems_are_failures_and_the_others_run():

@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -31,6 +32,21 @@ def test_what_makes_no_sense_is_refused(arguments, match):
 def test_seconds_must_be_some():
     with pytest.raises(ValueError, match="max_seconds"):
         make_plan(["article"], ["cma"], 1, 10, max_seconds=0)
+
+
+@pytest.mark.parametrize("name", ["validate_every", "patience"])
+@pytest.mark.parametrize("value", [0, 1.5, True])
+def test_validations_and_patience_are_counted(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be a whole number of at least 1"):
+        make_plan(["article"], ["cma"], 1, 10, **{name: value})
+
+
+def test_a_cells_name_is_that_of_earlier_versions():
+    (cell,) = make_plan(["article"], ["cma"], [3], 10).cells
+    assert cell.key == "e531195918cf5d76b0b898e0"
+    (patient,) = make_plan(["article"], ["cma"], [3], 10, patience=5).cells
+    assert patient.key not in (cell.key, replace(patient, patience=6).key)
+    assert "patience" not in cell.plain()
 
 
 def test_cells_are_each_once_and_seed_by_seed():
@@ -72,6 +88,20 @@ def test_two_objects_of_one_name_are_refused():
         ("cma:sigma0=1e-1:CMA_stds=[1,2]", "cma", {"sigma0": 0.1, "CMA_stds": [1, 2]}),
         ("cma:CMA_sampler_options={'a': 1}", "cma", {"CMA_sampler_options": {"a": 1}}),
         ("cma:popsize=None", "cma", {"popsize": None}),
+        (
+            "adam:lr=0.01:schedule='warmup(5%) + cosine'",
+            "adam",
+            {"lr": 0.01, "schedule": "warmup(5%) + cosine"},
+        ),
+        ('sgd:schedule="a:b=1, (c"', "sgd", {"schedule": "a:b=1, (c"}),
+        ("sgd:schedule=cosine", "sgd", {"schedule": "cosine"}),
+        ("sgd:schedule=warmup(5%):lr=1", "sgd", {"schedule": "warmup(5%)", "lr": 1}),
+        ("sgd:schedule=step(30, x=0.1)", "sgd", {"schedule": "step(30, x=0.1)"}),
+        (
+            "adam:schedule='warmup(5%) + cosine'+cma:popsize=9",
+            "adam+cma",
+            {"adam": {"schedule": "warmup(5%) + cosine"}, "cma": {"popsize": 9}},
+        ),
     ],
 )
 def test_a_method_is_written_with_its_options(text, name, options):
@@ -97,6 +127,12 @@ def test_a_method_for_people():
         ("popsize=32", "after colons"),
         ("auto:popsize=32", "takes no options"),
         ("start:popsize=32", "takes no options"),
+        ("cma:schedule=cosine", "'cma' has no learning rate that a schedule could change"),
+        ("slsqp:schedule=cosine", "'slsqp' has no learning rate"),
+        ("adam:schedule=cosin", "cosin"),
+        ("adam:schedule=warmup(5", "neither a Python literal nor a word; put texts in quotes"),
+        ("adam:lr=-1", "learning rate, must be above 0"),
+        ("adam:schedule=warmup(5%)+cosine", "a schedule of several parts stands in quotes"),
     ],
 )
 def test_options_that_make_no_sense_are_refused_before_anything_runs(method, match):

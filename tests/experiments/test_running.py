@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
-from blackbox import ALGORITHMS
+from blackbox import ALGORITHMS, Result
+from experiments.gathering import GENERATIONS_KEPT, STEPS_KEPT
 from experiments.plan import Cell, make_plan
 from experiments.problems import article, find, from_object
-from experiments.running import STEPS_KEPT, Watched, run_cell
+from experiments.running import run_cell
 from tests.experiments import own
 
 
@@ -72,16 +73,23 @@ def test_a_cell_gives_the_same_again():
 
 
 def test_gradients_are_used_counted_and_kept_only_when_allowed():
-    without = run_cell(Cell("article", "adam", seed=0, budget=22))
-    allowed = run_cell(Cell("article", "adam", seed=0, budget=22, gradients=True))
-    assert (without.gradients, without.training) == (0, None)
-    assert allowed.gradients == 22
+    without = run_cell(Cell("article", "adam:lr=0.5", seed=0, budget=22))
+    allowed = run_cell(Cell("article", "adam:lr=0.5", seed=0, budget=22, gradients=True))
+    assert (without.gradients, allowed.gradients) == (0, 22)
     assert allowed.end("passes") == 22 + 2 * 22
-    assert allowed.training.evaluations.tolist() == list(range(1, 23))
+    assert np.isnan(without.training.norms).all()
+    assert without.training.evaluations.tolist() == [1, 12]  # a stencil of ten points lies between
+    steps = allowed.training
+    assert steps.evaluations.tolist() == steps.gradients.tolist() == list(range(1, 23))
     objective, x = article.objective(), find("article").start(0)
     value, gradient = objective.value_and_gradient(x[None])
-    assert allowed.training.losses[0] == value[0]
-    assert allowed.training.norms[0] == pytest.approx(np.linalg.norm(gradient))
+    assert steps.losses[0] == without.training.losses[0] == value[0]
+    assert steps.norms[0] == pytest.approx(np.linalg.norm(gradient))
+    assert (steps.rates == 0.5).all()
+    # Adam's first step is as long as the learning rate, in every variable.
+    assert steps.moves[1] == pytest.approx(0.5 * np.sqrt(10), rel=1e-3)
+    assert (np.diff(steps.seconds) >= 0).all()
+    assert steps.stepped
 
 
 def test_the_curve_counts_passes_as_it_goes():
@@ -91,17 +99,63 @@ def test_the_curve_counts_passes_as_it_goes():
     assert passes[-1] <= record.end("passes") == 120
 
 
-def test_long_trainings_are_thinned_and_keep_their_ends():
-    watched = Watched(own.Sloped(), gradients=True)
-    for _ in range(3 * STEPS_KEPT):
-        watched.value_and_gradient(np.ones((1, 2)))
-    training = watched.training()
-    assert len(training.losses) <= STEPS_KEPT
-    assert training.evaluations[0] == 1
-    assert training.evaluations[-1] == 3 * STEPS_KEPT
-    gaps = np.diff(training.evaluations)
-    assert (gaps > 0).all()
-    assert len(set(gaps[:-1])) == 1, "no part of it is thinned more than the others"
+def test_trainings_of_restarts_are_put_together_and_keep_their_ends():
+    record = run(own.Sloped(), "l-bfgs-b", 0, 5000, gradients=True)
+    steps = record.training
+    assert record.runs > 1
+    assert len(steps.losses) <= STEPS_KEPT
+    assert (steps.evaluations[0], steps.evaluations[-1]) == (1, 5000)
+    np.testing.assert_array_equal(steps.gradients, steps.evaluations)
+    gaps = np.diff(steps.evaluations)
+    assert gaps.min() > 0
+    assert gaps.max() <= gaps.min() + 1, "no part of it is thinned more than the others"
+    assert steps.seconds[-1] <= record.seconds
+
+
+def test_populations_keep_a_few_generations(logged):
+    record = run(logged, "cma", budget=1500)
+    steps = record.training
+    assert not steps.stepped
+    assert 0.9 * GENERATIONS_KEPT < len(steps.losses) <= GENERATIONS_KEPT
+    assert (steps.losses <= steps.medians).all()
+    assert (steps.spreads > 0).all()
+    first = logged.batches[0]
+    assert steps.losses[0] == np.sum(first**2, axis=1).min()
+    assert steps.spreads[0] == pytest.approx(np.sqrt(first.var(axis=0).sum()))
+
+
+def test_validation_losses_are_measured_counted_and_reported():
+    record = run(own.Validated(), "adam:lr=0.1", 0, 100, gradients=True, validate_every=10)
+    steps = record.training
+    assert record.evaluations == 100
+    assert len(steps.validated) == 9
+    assert len(steps.losses) == record.gradients == 91
+    assert steps.validated.tolist() == [11 * (i + 1) for i in range(9)]
+    assert steps.validated_gradients.tolist() == [10 * (i + 1) for i in range(9)]
+    assert record.report == {"validation loss": steps.validation.min()}
+    assert record.end("passes") == 100 + 2 * 91
+
+
+def test_one_that_was_stopped_early_stays_so_and_gives_its_best_validated_point():
+    problem = own.Validated()
+    record = run(problem, "adam:lr=0.1", 0, 5000, gradients=True, validate_every=2, patience=3)
+    assert record.runs == 1
+    assert record.evaluations < 500
+    assert "stopped early" in record.message
+    assert problem.validate(record.x[None])[0] == record.report["validation loss"]
+    assert problem(record.x[None])[0] > record.value
+    without = run(problem, "adam:lr=0.1", 0, 500, gradients=True)
+    assert (without.evaluations, without.report) == (500, {})
+
+
+def test_without_validation_data_patience_goes_by_the_value():
+    record = run(own.sphere, "random", 0, 50_000, validate_every=5, patience=10)
+    assert record.runs == 1
+    assert record.evaluations < 50_000
+    assert "incumbent has not improved for 10 generations" in record.message
+    assert record.report == {}
+    start = run(own.Sloped(), "start", 0, 5000, validate_every=5, patience=10)
+    assert (start.evaluations, start.training) == (1, None)
 
 
 @pytest.mark.parametrize("problem", [own.sphere, own.unbounded, own.Sloped(), own.Disk()])
@@ -144,6 +198,21 @@ def test_an_objective_that_always_fails_gives_nothing_and_says_why():
     assert record.failures == record.evaluations == 50
     assert "ArithmeticError: never" in record.message
     assert len(record.x) == 0
+
+
+def test_what_went_wrong_is_kept_by_name(monkeypatch):
+    assert run(own.hopeless, "random", budget=50).findings == ("failures",)
+    assert run(own.sphere, "start").findings == ()
+    # Of restarts the last one is cut off by the budget, which says nothing.
+    record = run(own.sphere, "slsqp", budget=101)
+    assert (record.runs > 1, record.findings) == (True, ())
+
+    def fails(result):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Result, "diagnose", fails)
+    record = run(own.hopeless, "random", budget=50)
+    assert (record.evaluations, record.findings, record.error) == (50, (), "")
 
 
 def test_what_was_found_before_a_fault_is_kept():

@@ -46,6 +46,49 @@ def test_events_come_back(tmp_path):
     assert np.isnan(told["train/loss"][1].value)
 
 
+def test_every_curve_has_its_scalars_where_there_is_something_to_tell(tmp_path):
+    numbers = np.array([3.0, 1.5, 1.0])
+    steps = Training(
+        np.array([1, 2, 10]),
+        numbers,
+        numbers,
+        seconds=np.array([0.5, 1.0, 3.0]),
+        rates=numbers / 10,
+        moves=np.array([np.nan, 0.25, 0.5]),
+        validated=np.array([6]),
+        validation=np.array([2.5]),
+    )
+    told = scalars(Events(tmp_path).add(record(training=steps)))
+    assert {tag for tag in told if "best" not in tag} == {
+        "train/loss",
+        "train/gradient_norm",
+        "train/learning_rate",
+        "train/step_size",
+        "validation/loss",
+    }
+    assert [(event.step, event.value) for event in told["train/step_size"]] == [
+        (2, 0.25),
+        (10, 0.5),
+    ]
+    assert [event.value for event in told["train/learning_rate"]] == pytest.approx([0.3, 0.15, 0.1])
+    (validation,) = told["validation/loss"]
+    assert (validation.step, validation.value) == (6, 2.5)
+    times = [event.wall_time for event in told["train/loss"]]
+    assert np.diff(times) == pytest.approx([0.5, 2.0], abs=1e-3)
+    assert validation.wall_time - times[1] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_a_population_has_its_own(tmp_path):
+    none, some = np.full(2, np.nan), np.array([2.0, 1.0])
+    generations = Training(np.array([9, 18]), some, none, medians=some, spreads=some)
+    told = scalars(Events(tmp_path).add(record(training=generations)))
+    assert {tag for tag in told if "best" not in tag} == {
+        "train/loss",
+        "population/median",
+        "population/spread",
+    }
+
+
 def test_times_are_those_of_the_run(tmp_path):
     now = time.time()
     told = scalars(Events(tmp_path).add(record()))["best/evaluations"]

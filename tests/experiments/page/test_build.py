@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -83,6 +85,18 @@ def test_medians_are_of_distances_and_never_nan(results):
 def test_failures_say_which_and_why(results):
     failures = content_from(results, METHODS, bands(results), title="T").failures
     assert failures.rows == [["f:i=1", "cma", 2, "0, 1", "ValueError: needs bounds"]]
+
+
+def test_what_went_wrong_has_a_table(results):
+    faulty = replace(results.records[0], findings=("overfitting", "exploding"))
+    again = replace(results.records[1], findings=("overfitting",))
+    found = Results((faulty, again, *results.records[2:]), results.problems)
+    content = content_from(found, METHODS, bands(results), title="T")
+    assert [table.title for table in content.tables] == ["Results", "What went wrong"]
+    assert content.tables[1].rows == [
+        ["f", "adam", "overfitting", 2, "0, 1"],
+        ["f", "adam", "exploding", 1, "0"],
+    ]
 
 
 def test_one_problem_needs_no_column_of_its_own(results):

@@ -8,6 +8,7 @@ from matplotlib.image import imread
 from experiments.pictures import convergence, finals, ranks, shares, training, wins
 from experiments.pictures.style import looks
 from experiments.record import Training
+from experiments.statistics.training import courses
 
 NASTY = [
     "start",
@@ -213,26 +214,23 @@ def test_odd_finals(tmp_path, texts, values):
 
 
 @pytest.mark.parametrize(("count", "panels"), [(1, 1), (3, 2), (12, 2)])
-def test_training(tmp_path, texts, count, panels):
-    methods = methods_of(count)
-    steps = Training(np.arange(1, 50), np.geomspace(9, 0.1, 49), np.geomspace(5, 1e-3, 49))
-    lines = [training.median_descent(method, [steps, steps]) for method in methods]
+@pytest.mark.parametrize("validated", [False, True])
+def test_training(tmp_path, texts, count, panels, validated):
+    methods, spent = methods_of(count), np.arange(1, 50)
+    more = {"validated": spent[::9], "validation": np.geomspace(9, 3, 6)} if validated else {}
+    steps = Training(
+        spent,
+        np.geomspace(9, 0.1, 49),
+        np.geomspace(5, 1e-3, 49),
+        rates=np.linspace(0.1, 0, 49),
+        **more,
+    )
+    lines = {method: courses([steps, steps]) for method in methods}
     shown = [training.Panel(f"p{i}", lines) for i in range(panels)]
     told = texts(training.draw_training(shown, tmp_path / "t", looks(methods)))
-    assert {"loss", "gradient norm", "p0", f"p{panels - 1}"} <= set(told)
-
-
-def test_median_descent_is_over_the_runs_under_way():
-    def run(steps, losses):
-        return Training(np.array(steps), np.array(losses), 2 * np.array(losses))
-
-    found = training.median_descent(
-        "adam", [run([1, 3], [9.0, 3.0]), run([1, 2, 5], [7.0, NAN, 1.0]), run([], [])]
-    )
-    np.testing.assert_array_equal(found.spent, [1, 2, 3, 5])
-    np.testing.assert_array_equal(found.losses, [8.0, 9.0, 3.0, 1.0])
-    np.testing.assert_array_equal(found.norms, 2 * found.losses)
-    assert len(training.median_descent("adam", []).spent) == 0
+    assert {"loss", "learning rate", "gradient norm", "p0", f"p{panels - 1}"} <= set(told)
+    assert ("validation loss" in told) is validated
+    assert not {"step size", "spread"} & set(told), "there is nothing to see of them"
 
 
 @pytest.mark.parametrize(

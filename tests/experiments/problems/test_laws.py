@@ -14,10 +14,13 @@ from blackbox.constraints import measure_violation
 from experiments.problems import FAMILIES, find
 from tests.experiments.problems.members import members
 
-CHANGING = ["sphere", "sampling", "digits-mlp:batch=32", "digits-linear:batch=32"]
+CHANGING = [
+    *("sphere", "sampling", "digits-mlp:batch=32", "digits-linear:batch=32"),
+    "digits-training",
+]
 REPORTING = [
     *("quantized", "finetune", "hyperparameters", "spirals"),
-    *("digits-linear", "digits-mlp", "digits-conv"),
+    *("digits-linear", "digits-mlp", "digits-conv", "digits-training"),
 ]
 ELSEWHERE = ["article", "constrained:problem=beam", "cartpole", "sampling", "spirals"]
 

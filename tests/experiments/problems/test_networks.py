@@ -9,6 +9,7 @@ import torch
 from scipy.special import expit
 from torch import nn
 
+from blackbox import minimize
 from experiments.problems import classifiers, control, digits, find, hyperparameters, sampling, toys
 from experiments.problems.benchmark import Layers
 
@@ -60,6 +61,52 @@ def test_classifiers_learn_by_their_gradients(name):
     for _ in range(60):
         x = np.clip(x - 0.5 * objective.value_and_gradient(x)[1], *problem.bounds)
     assert problem.report(x[0])["validation accuracy"] > 0.8
+
+
+def test_training_holds_out_digits_for_validation_and_others_for_the_test():
+    rows = np.arange(len(digits.load()[1]))
+    parts = [rows[part] for part in classifiers.VALIDATION_AND_TEST.values()]
+    assert [len(part) for part in parts] == [449, 450]
+    np.testing.assert_array_equal(np.concatenate([rows[:898], *parts]), rows)
+
+
+@pytest.mark.parametrize("name", ["digits-training", "digits-mlp"])
+def test_reports_are_of_the_model_on_data_held_out(name):
+    problem = find(name)
+    x = problem.start(3)
+    reported, validated = problem.report(x), problem.make().validate(x[None])
+    model = nn.Sequential(nn.Linear(64, problem.draw.layers[1][0]), nn.ReLU())
+    model.append(nn.Linear(problem.draw.layers[1][0], 10))
+    nn.utils.vector_to_parameters(torch.from_numpy(x).float(), model.parameters())
+    images, labels = digits.load()
+    [own] = [c for c in classifiers.CLASSIFIERS if c.name == name]
+    assert {word.split()[0] for word in reported} == set(own.held_out)
+    for part, kept in own.held_out.items():
+        scores = model(images[kept]).detach()
+        loss = nn.functional.cross_entropy(scores, labels[kept]).item()
+        assert reported[f"{part} loss"] == pytest.approx(loss, rel=1e-5)
+        right = (scores.argmax(1) == labels[kept]).double().mean().item()
+        assert reported[f"{part} accuracy"] == right
+    assert validated[0] == pytest.approx(reported["validation loss"], rel=1e-5)
+
+
+def test_training_is_stopped_by_its_validation_loss_and_gives_its_best_weights():
+    problem = find("digits-training:batch=200")
+    settings = {"bounds": problem.bounds, "budget": 2000, "seed": 0}
+    result = minimize(
+        problem.make(),
+        problem.start(0),
+        method="adam",
+        options={"lr": 0.01},
+        validate_every=5,
+        patience=6,
+        **settings,
+    )
+    assert result.nfev < 2000
+    reported = problem.report(result.x)
+    assert reported["validation loss"] == pytest.approx(result.validation_loss, rel=1e-5)
+    assert reported["validation accuracy"] > 0.94
+    assert reported["test accuracy"] > 0.85
 
 
 def test_a_minibatch_of_all_the_data_is_all_the_data():

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.plan import START
-from experiments.record import AXES, ProblemInfo
+from experiments.plan import START, Cell
+from experiments.record import AXES, Curve, ProblemInfo, Record, Results
 from experiments.statistics import Steps, ecdfs, targets
 from experiments.statistics.ecdf import area
 from tests.experiments.statistics.cases import by_chance, record, results
@@ -102,3 +102,12 @@ def test_seconds_are_not_divided_by_the_variables():
     assert found["a"].end == found["b"].end == 4.0
     assert found["b"].first == 0.02
     assert 0 < found["a"].area < found["b"].area <= 1
+
+
+def test_budgets_below_the_number_of_variables_are_seen_from_one_evaluation_on():
+    curve = Curve(np.array([2]), np.array([0]), np.array([0.1]), np.array([1.0]))
+    records = tuple(
+        Record(Cell("net", m, 0, 50), 1.0, np.zeros(1), 50, 0, 1.0, 1, curve) for m in ("a", "b")
+    )
+    found = ecdfs(Results(records, {"net": ProblemInfo("net", 100, optimum=0.0)}))
+    assert (found["a"].first, found["a"].end) == (0.01, 0.5)

@@ -1,3 +1,4 @@
+import io
 import json
 import sqlite3
 import subprocess
@@ -24,7 +25,19 @@ def make_record(cell: Cell, value: float = 1.5, training: bool = False) -> Recor
     curve = Curve(
         np.array([1, 4, 9]), np.array([0, 2, 3]), np.array([0.5, 1.0, 2.0]), np.array([9, 4, value])
     )
-    steps = Training(np.array([1, 2]), np.array([0.5, 0.25]), np.array([2.0, 1.0]))
+    steps = Training(
+        np.array([1, 2]),
+        np.array([0.5, 0.25]),
+        np.array([2.0, 1.0]),
+        gradients=np.array([1, 2]),
+        seconds=np.array([0.25, 0.5]),
+        rates=np.array([0.5, 0.5]),
+        moves=np.array([np.nan, 1.0]),
+        medians=np.full(2, np.nan),
+        validated=np.array([2]),
+        validated_gradients=np.array([1]),
+        validation=np.array([4.0]),
+    )
     return Record(
         cell,
         value,
@@ -39,6 +52,7 @@ def make_record(cell: Cell, value: float = 1.5, training: bool = False) -> Recor
         violation=0.25,
         training=steps if training else None,
         report={"accuracy": 0.9},
+        findings=("overfitting", "exploding") if training else (),
     )
 
 
@@ -58,7 +72,8 @@ def equal(a: Record, b: Record) -> bool:
     if a.training is None or b.training is None:
         return plain and curves and np.array_equal(a.x, b.x) and a.training is b.training
     steps = all(
-        np.array_equal(getattr(a.training, n), getattr(b.training, n)) for n in vars(a.training)
+        np.array_equal(getattr(a.training, n), getattr(b.training, n), equal_nan=True)
+        for n in vars(a.training)
     )
     return plain and curves and steps and np.array_equal(a.x, b.x)
 
@@ -76,6 +91,46 @@ def test_what_is_written_is_read_again(store, training):
     assert store.environments() == [HERE]
     assert store.settings() == SETTINGS
     assert store.values() == {planned[1].key: 1.5}
+
+
+def test_what_earlier_versions_wrote_is_read(store):
+    """They kept evaluations, losses and norms of steps, and nothing else of them."""
+    (cell,) = cells(1)
+    store.plan([cell], [INFO], SETTINGS)
+    store.write(make_record(cell, training=True), HERE)
+    buffer = io.BytesIO()
+    with np.load(io.BytesIO(pack(make_record(cell, training=True)))) as arrays:
+        old = ("x", "evaluations", "gradients", "seconds", "values", "steps", "losses", "norms")
+        np.savez_compressed(buffer, **{name: arrays[name] for name in old})
+    with store._db.transaction():
+        store._db.do("UPDATE results SET arrays = ?", (buffer.getvalue(),))
+    (record,) = store.read().records
+    steps = record.training
+    assert record.findings == ()
+    np.testing.assert_array_equal(steps.evaluations, [1, 2])
+    np.testing.assert_array_equal(steps.losses, [0.5, 0.25])
+    np.testing.assert_array_equal(steps.gradients, [2, 3])  # of 3, evenly
+    assert np.isnan([steps.rates, steps.moves, steps.spreads, steps.seconds]).all()
+    assert len(steps.validation) == 0
+
+
+def test_losses_beyond_single_precision_are_infinite_there(store):
+    (cell,) = cells(1)
+    huge = Training(np.array([1]), np.array([1e300]), np.array([np.nan]))
+    training = unpack(pack(replace(make_record(cell), training=huge))).training
+    assert training.losses.tolist() == [np.inf]
+
+
+def test_a_setting_that_earlier_versions_did_not_have_is_another(store):
+    store.plan(cells(1), [INFO], SETTINGS)
+    with pytest.raises(StoreError, match=r"patience=null; this one has patience=5"):
+        store.plan(cells(1), [INFO], SETTINGS | {"patience": 5})
+
+
+def test_a_setting_that_is_not_given_any_more_is_another(store):
+    store.plan(cells(1), [INFO], SETTINGS | {"patience": 5})
+    with pytest.raises(StoreError, match=r"patience=5; this one has patience=null"):
+        store.plan(cells(1), [INFO], SETTINGS)
 
 
 def test_a_failed_cell_is_kept(store):
@@ -207,8 +262,8 @@ def test_packing_loses_nothing_but_digits_of_seconds(values, counts):
     spent = np.cumsum(np.array(counts[: len(values)], dtype=np.int64))
     curve = Curve(spent, spent // 2, spent / 1e6, values)
     record = Record(cells(1)[0], 0.0, values, 1, 0, 0.0, 1, curve)
-    x, read, training = unpack(pack(record))
-    assert training is None
+    x, read, training, findings = unpack(pack(record))
+    assert (training, findings) == (None, ())
     np.testing.assert_array_equal(x, values)
     np.testing.assert_array_equal(read.values, values)
     np.testing.assert_array_equal(read.evaluations, curve.evaluations)
@@ -246,6 +301,8 @@ def test_every_field_of_a_cell_counts():
         replace(cell, gradients=True),
         replace(cell, max_seconds=1.0),
         replace(cell, fingerprint="1"),
+        replace(cell, validate_every=5),
+        replace(cell, patience=5),
     ]
     assert len(others) == len(json.loads(json.dumps(vars(cell))))
     assert len({c.key for c in [cell, *others]}) == len(others) + 1

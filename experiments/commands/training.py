@@ -1,0 +1,33 @@
+"""The command ``speed training``."""
+
+import sys
+from argparse import Namespace
+
+from experiments.cli import UsageError
+from experiments.commands.shared import collect, ended, make_folder, say_written, show
+from experiments.report import to_json
+
+
+def training_speed(options: Namespace) -> int:
+    """Measure what a training step costs; a missed goal is reported and is no failure."""
+    from experiments import training_speed as measuring
+    from experiments.problems import digits
+
+    try:
+        digits.require()
+    except ModuleNotFoundError as error:
+        raise UsageError(str(error)) from None
+    make_folder(options.out)
+    plan = measuring.steps(quick=options.quick)
+    found, stopped = collect(measuring.measure_all(plan), len(plan), (step.label for step in plan))
+    words = ["experiments speed training", *(["--quick"] if options.quick else [])]
+    command = " ".join(words) + (", stopped early" if stopped else "")
+    content = measuring.summary(found, command)
+    if found:
+        measuring.save(found, options.out, content)
+    if options.json:
+        sys.stdout.write(to_json(content))
+    elif found:
+        show(measuring.table(found))
+        say_written(options.out)
+    return ended(stopped, len(found), len(plan))

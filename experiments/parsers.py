@@ -1,0 +1,126 @@
+"""The arguments of the commands that measure: what argparse is told of each."""
+
+import argparse
+from pathlib import Path
+
+from experiments.arguments import add_out, count, default, names, seed
+
+
+def reproduce(parser: argparse.ArgumentParser) -> None:
+    """Run the article's experiment and hold it against what was published.
+
+    Writes the article's figure, honest ones by cost, a table and JSON. Exit code 1 where a loss
+    that its seed determines does not come back.
+
+    try:
+      experiments reproduce
+      experiments reproduce --seeds 20 --out elsewhere
+      experiments reproduce --json | jq .checks
+    """
+    add_out(parser, "results/article")
+    parser.add_argument(
+        "--seeds",
+        type=count,
+        default=200,
+        metavar="N",
+        help=default("seeds of CMA-ES, for its distribution"),
+    )
+
+
+def speed(parser: argparse.ArgumentParser) -> None:
+    """Measure our speed beside the libraries called by hand.
+
+    Interleaved runs, medians. A missed goal is reported and is no failure. Topics: `loop`, the
+    loops around optimizers; `methods`, each method beside its library, and its memory; `harness`,
+    comparisons beside the bare loops; `population`, many candidates through a model: time, memory,
+    gradients; `training`, gradient methods beside loops written by hand. Peers that are not
+    installed are left out.
+
+    try:
+      experiments speed
+      experiments speed --quick --json
+      experiments speed methods
+      experiments speed harness
+      experiments speed population --device cuda
+      experiments speed training
+    """
+    parser.add_argument(
+        "topic",
+        nargs="?",
+        choices=("loop", "methods", "harness", "population", "training"),
+        default="loop",
+        help=default("what to measure"),
+    )
+    add_out(parser, "results/speed")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, fewer sizes")
+    parser.add_argument(
+        "--device",
+        choices=("cpu", "cuda", "mps"),
+        help="population: where the models are (default: cpu)",
+    )
+    parser.add_argument(
+        "--threads",
+        type=count,
+        metavar="N",
+        help="population: threads of all sides (default: 1)",
+    )
+
+
+def agreement(parser: argparse.ArgumentParser) -> None:
+    """Hold losses and gradients of all paths against a plain loop.
+
+    Networks of every kind, in float64 and float32. Exit code 1 where a difference is beyond its
+    tolerance.
+
+    try:
+      experiments agreement --out elsewhere --json
+    """
+    add_out(parser, "results/agreement")
+
+
+def drop_in(parser: argparse.ArgumentParser) -> None:
+    """Run scipy's own tests of its minimize with ours in its place; 1 where any fails.
+
+    try:
+      experiments drop-in
+    """
+    add_out(parser, "results/drop-in")
+
+
+def diagnosis(parser: argparse.ArgumentParser) -> None:
+    """Hold what results say of themselves against runs that are known to be faulty or healthy.
+
+    Writes a confusion table and each run's findings.
+
+    try:
+      experiments diagnosis
+      experiments diagnosis --out elsewhere --json
+    """
+    add_out(parser, "results/diagnosis")
+
+
+def lr_test(parser: argparse.ArgumentParser) -> None:
+    """Find out which learning rate a gradient method should begin with.
+
+    Raises the learning rate from step to step and looks at the loss. Writes a picture and JSON
+    where --out is given. Of problems without gradients, takes finite differences.
+
+    try:
+      experiments lr-test digits-mlp
+      experiments lr-test article --methods adam,sgd,sgd:momentum=0.9 --out rates
+    """
+    parser.add_argument("problem", metavar="PROBLEM", help="see `experiments list`")
+    parser.add_argument(
+        "--methods",
+        type=names,
+        default=["adam", "sgd"],
+        metavar="A,B:OPTION=VALUE",
+        help="gradient methods, with commas between; options after colons (default: adam,sgd)",
+    )
+    parser.add_argument(
+        "--steps", type=count, default=100, metavar="N", help=default("steps of each, at most")
+    )
+    parser.add_argument(
+        "--seed", type=seed, default=0, metavar="N", help=default("whose start to begin at")
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write picture and JSON here")
