@@ -10,6 +10,7 @@ from blackbox.lr_range import LRRange, lr_range_test
 from blackbox.minimize import minimize
 from blackbox.optimizer import Optimizer
 from blackbox.past import Past, read_journal
+from blackbox.ray_executor import RayExecutor
 from blackbox.recommend import Recommendation, recommend
 from blackbox.result import Result
 from blackbox.types import Ask, Problem, Run, Stop, Told
@@ -24,6 +25,7 @@ __all__ = [
     "Optimizer",
     "Past",
     "Problem",
+    "RayExecutor",
     "Recommendation",
     "Result",
     "Run",

@@ -53,24 +53,35 @@ def pack_error(error: BaseException) -> tuple[bytes, str]:
         text = cause.text
     else:
         text = "".join(traceback.format_exception(error))
-    try:
-        import cloudpickle  # type: ignore[import-untyped, unused-ignore]
+    # Many can be written and not read: those that want more than their `args` to be made again.
+    parts = type(error), error.args, vars(error)
+    for form in (error, parts):
+        with contextlib.suppress(Exception):
+            import cloudpickle
 
-        packed: bytes = cloudpickle.dumps(error)
-        pickle.loads(packed)  # many can be written and not read
-    except Exception:
-        said = f"{type(error).__name__}: {error}"
-        packed = pickle.dumps(said)
-    return packed, text
+            packed: bytes = cloudpickle.dumps(form)
+            _remake(pickle.loads(packed))
+            return packed, text
+    return pickle.dumps(f"{type(error).__name__}: {error}"), text
+
+
+def _remake(form: Any) -> BaseException:
+    if isinstance(form, BaseException):
+        return form
+    if isinstance(form, str):
+        return RemoteError(form)
+    kind, args, state = form
+    error: BaseException = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 def unpack_error(packed: bytes, text: str) -> BaseException:
     """Return the exception again, with where it was raised as its cause."""
     try:
-        found = pickle.loads(packed)
+        error = _remake(pickle.loads(packed))
     except Exception:
-        found = text.strip().rpartition("\n")[2]
-    error = found if isinstance(found, BaseException) else RemoteError(found)
+        error = RemoteError(text.strip().rpartition("\n")[2])
     error.__cause__ = RemoteTraceback(text)
     return error
 

@@ -285,7 +285,7 @@ def check_memory(row: Method, n: int) -> None:
     MemoryError
         With the estimate, and methods that hold vectors only.
     """
-    need, there = row.matrices * n * n * 8, _memory() / 2
+    need, there = row.matrices * n * n * 8, machine_memory() / 2
     if need > there:
         small = [name for name, other in ALGORITHMS.items() if not other.matrices]
         raise MemoryError(
@@ -295,8 +295,8 @@ def check_memory(row: Method, n: int) -> None:
         )
 
 
-def _memory() -> float:
-    """Memory of this machine in bytes; 8 GiB where it can't be told."""
+def machine_memory() -> float:
+    """Return the memory of this machine in bytes; 8 GiB where it can't be told."""
     try:
         return float(os.sysconf("SC_PAGE_SIZE")) * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):

@@ -89,11 +89,14 @@ class Evaluator:
 
     def finish(self, stop: Stop) -> Stop:
         """Take in why the run ended; return what its result should go by."""
-        return stop if self._validation is None else self._validation.restore(stop)
+        if self._validation is None:
+            return stop
+        self._validation.close()
+        return self._validation.restore(stop)
 
     def interrupt(self, stop: Stop) -> Stop:
         """Take in that an exception ended the run; return what its result should go by."""
-        return stop
+        return stop if self._validation is None else self._validation.restore(stop)
 
     def _evaluate(self, points: Array, ask: Ask) -> Told:
         k, objective = len(points), self._objective

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from blackbox.child import pack_error, unpack_error
+from blackbox.child import RemoteError, pack_error, unpack_error
 
 LOG = logging.getLogger("blackbox")
 
@@ -51,6 +51,8 @@ def _unpack(kind: Kind, message: str, packed: tuple[bytes, str] | None) -> Faile
 def describe(error: BaseException | None) -> str:
     """Return an error as one text."""
     text = str(error)
+    if isinstance(error, RemoteError):  # it names another
+        return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
@@ -98,4 +100,4 @@ class FailureCounts(dict[Kind, Failures]):
         for row in np.flatnonzero(~np.isfinite(values)).tolist():
             if row not in known:
                 kind: Kind = "nan" if np.isnan(values[row]) else "infinite"
-                self.add(Failed(kind, f"the objective returned {values[row]}"))
+                self.add(Failed(kind, f"the value was {values[row]}"))

@@ -115,7 +115,7 @@ class Electing(Announcing):
 
     def __call__(self, ask: Ask) -> Told:
         """Evaluate a batch, and its winner where due. Raises `Halt` when the run is over."""
-        held = 0 if ask.stencil and self._winner is None else 1
+        held = 0 if ask.stencil and self._winner is None and not self._restores else 1
         room = self._budget.left(self._history) - held
         if len(ask.points) <= room:
             return super().__call__(ask)
@@ -127,8 +127,14 @@ class Electing(Announcing):
         raise Halt(self._budget.spent())
 
     def finish(self, stop: Stop) -> Stop:
-        """Evaluate the last winner, then the solver's own end point where the budget allows."""
-        if self._validation is not None and self._validation.restores:
+        """Evaluate the last winner, then the solver's own end point where the budget allows.
+
+        In place of both, the point with the lowest validation loss where that is the result.
+        """
+        if self._validation is not None:
+            self._validation.close()
+        if self._restores:
+            assert self._validation is not None
             stop, self._winner = self._validation.restore(stop), None
         if self._winner is not None:
             self._evaluate_winner()
@@ -136,7 +142,10 @@ class Electing(Announcing):
         if own is not None:
             affordable = self._affordable()
             value = self._evaluate_fully(np.array(own, dtype=float)) if affordable else math.inf
-            stop = stop._replace(extras={**stop.extras, "fun": value})
+            extras = {**stop.extras, "fun": value}
+            if not math.isfinite(value):  # the incumbent then is the result
+                extras.pop("restored", None)
+            stop = stop._replace(extras=extras)
         try:
             self._budget.check(self._history)
         except Halt as halt:
@@ -146,11 +155,23 @@ class Electing(Announcing):
     def interrupt(self, stop: Stop) -> Stop:
         """Fall back on the best provisional value where there is none at full fidelity."""
         history = self._history
+        if self._restores:
+            assert self._validation is not None
+            reason = (
+                f"{stop.reason} (x has the lowest validation loss, and fun is its value on a "
+                "minibatch)"
+            )
+            return self._validation.restore(stop)._replace(reason=reason)
         if math.isfinite(history.best_value) or history.provisional_x is None:
             return stop
         reason = f"{stop.reason} (x is the best on minibatches, and fun its provisional value)"
         best = {"x": history.provisional_x, "fun": history.provisional_value}
         return stop._replace(reason=reason, extras=best)
+
+    @property
+    def _restores(self) -> bool:
+        """Whether the result is to be the point with the lowest validation loss."""
+        return self._validation is not None and self._validation.restores
 
     def _affordable(self) -> bool:
         budget = self._budget.evaluations
@@ -168,7 +189,10 @@ class Electing(Announcing):
         if math.isfinite(value):
             self._winner = points[leader].copy()
         due = self._generation % FULL_EVERY == 0 or (target is not None and value <= target)
-        if due and self._winner is not None:
+        budget = self._budget.evaluations
+        last = budget is not None and self._history.evaluation_count + 1 >= budget
+        # The last one is held back for the point with the lowest validation loss.
+        if due and self._winner is not None and not (last and self._restores):
             self._evaluate_winner()
 
     def _evaluate_winner(self) -> None:

@@ -32,7 +32,7 @@ LOG = logging.getLogger("blackbox")
 
 START_LIMIT = 120.0
 """Seconds in which a child has to be ready, the function and all that it imports included."""
-STARTS = 3
+STARTS = 5
 """Children in a row that may end before they are ready."""
 GRACE = 1.0
 """Seconds in which an idle child may end by itself."""

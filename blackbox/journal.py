@@ -182,13 +182,13 @@ class Journal:
         values: NDArray[Any],
         gradients: Array | None,
         seconds: float,
-        notes: Any = None,
+        failed: Mapping[int, tuple[str, str]] | None = None,
     ) -> None:
         """Write a batch.
 
         Parameters
         ----------
-        kind, values, gradients, seconds, notes
+        kind, values, gradients, seconds, failed
             As a `Batch` has them.
         points
             Shape (k, n). What is kept of them is decided here.
@@ -207,9 +207,9 @@ class Journal:
                 kept = points[row : row + 1]
         fits = gradients is None or self._gradients + gradients.nbytes <= GRADIENTS_UP_TO
         slopes = gradients if fits else None
-        self._write(
-            write_batch(Batch(kind, digest(points), seconds, values, kept, row, slopes, notes))
-        )
+        name = digest(points)
+        batch = Batch(kind, name, seconds, values, kept, row, slopes, failed or {})
+        self._write(write_batch(batch))
         self._take_in(kind, values, gradients)
         self._ended = None
         now = time.monotonic()

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from blackbox.failures import KINDS as FAILURES
 from blackbox.types import Array
 
 SCHEMA = 1
@@ -52,8 +53,9 @@ class Batch(NamedTuple):
         Which value belongs to the one point that is kept.
     gradients
         Shape (k, n), or None.
-    notes
-        What else there is to say of it, as JSON has it.
+    failed
+        Rows that failed, and how: kind and message (see `blackbox.failures`). Rows whose value is
+        none and that are not among them returned none.
     """
 
     kind: str
@@ -63,7 +65,7 @@ class Batch(NamedTuple):
     points: Array | None = None
     row: int | None = None
     gradients: Array | None = None
-    notes: Any = None
+    failed: Mapping[int, tuple[str, str]] = {}
 
 
 class End(NamedTuple):
@@ -190,8 +192,8 @@ def write_batch(batch: Batch) -> bytes:
         line["i"] = batch.row
     if batch.gradients is not None:
         line["g"] = pack(batch.gradients)
-    if batch.notes is not None:
-        line["m"] = batch.notes
+    if batch.failed:
+        line["f"] = {str(row): list(how) for row, how in batch.failed.items()}
     return write_line(line)
 
 
@@ -211,13 +213,21 @@ def read_line(text: bytes, n: int) -> Batch | End:
             return End(seconds, str(parsed["reason"]), bool(parsed["success"]))
         values = _unpack_values(parsed["y"])
         points, gradients = (unpack(parsed[key], n) if key in parsed else None for key in "xg")
-        row = parsed.get("i")
-        batch = Batch(kind, parsed["h"], seconds, values, points, row, gradients, parsed.get("m"))
-    except (KeyError, TypeError, OverflowError, RecursionError) as error:
+        row, failed = parsed.get("i"), _read_failed(parsed.get("f", {}))
+        batch = Batch(kind, parsed["h"], seconds, values, points, row, gradients, failed)
+    except (KeyError, AttributeError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from None
     if not _fits(batch):
         raise ValueError("its parts do not fit together")
     return batch
+
+
+def _read_failed(packed: Any) -> dict[int, tuple[str, str]]:
+    failed = {int(row): (kind, message) for row, (kind, message) in packed.items()}
+    for row, (kind, message) in failed.items():
+        if row < 0 or kind not in FAILURES or not isinstance(message, str):
+            raise ValueError("a failure is of no known kind")
+    return failed
 
 
 def _fits(batch: Batch) -> bool:

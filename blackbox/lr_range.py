@@ -23,8 +23,11 @@ from blackbox.types import Array, RandomStream
 
 FEWEST = 20
 """Steps that a test has at least."""
-WIDTH = 0.02
-"""The smoothing's standard deviation, as a share of all steps."""
+WIDTH, NARROWEST = 0.02, 2.0
+"""The smoothing's standard deviation as a share of all steps, and in steps at least."""
+CLEAR = 2.5
+"""A fall that is a fall, in standard deviations of the losses around the smoothed ones: pure noise
+reaches it in one of a hundred tests."""
 LATEST = 5
 """Losses whose mean shows whether all is lost."""
 DIVERGED = 4.0
@@ -145,7 +148,7 @@ def lr_range_test(
     rates = sweep.rates_tried[: len(losses)].copy()
     if not len(losses):
         raise ValueError("the loss at x0 is not finite; start elsewhere")
-    smoothed = _smooth(losses, WIDTH * steps)
+    smoothed = _smooth(losses, max(WIDTH * steps, NARROWEST))
     suggestion, reason = _suggest(rates, losses, smoothed, sweep.diverged)
     return LRRange(
         name,
@@ -248,8 +251,8 @@ def _suggest(rates: Array, losses: Array, smoothed: Array, diverged: bool) -> tu
     lowest = int(smoothed.argmin())
     noise = float(np.std(losses[: lowest + 1] - smoothed[: lowest + 1]))
     rounding = 1e-9 * abs(float(smoothed[0]))
-    if lowest < 2 or smoothed[0] - smoothed[lowest] <= max(noise, rounding):
-        what = "rose" if diverged else "did not fall by more than it scatters"
+    if lowest < 2 or smoothed[0] - smoothed[lowest] <= max(CLEAR * noise, rounding):
+        what = "rose" if diverged else "did not fall clearly"
         return math.nan, f"from {rates[0]:.2g} to {rates[-1]:.2g} the loss {what}"
     slopes = np.gradient(smoothed[: lowest + 1], np.log(rates[: lowest + 1]))
     steepest = int(slopes.argmin())

@@ -22,7 +22,7 @@ from blackbox.history import History
 from blackbox.journal import Journal
 from blackbox.noise import search_share
 from blackbox.objective import Jac, Objective
-from blackbox.problem import make_problem, make_random
+from blackbox.problem import check_tolerance, make_problem, make_random
 from blackbox.progress import ProgressLine
 from blackbox.replay import Replayed
 from blackbox.result import Result, attach, make_result
@@ -178,6 +178,7 @@ def minimize(
     True
     """
     args = args if isinstance(args, tuple) else (args,)
+    check_tolerance(tol)
     limits = Budget(budget, max_seconds, target)
     options, workers = _take_workers(options, workers)
     if on_interrupt not in ("raise", "return"):

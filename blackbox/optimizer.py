@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from blackbox.budget import Budget, Halt
 from blackbox.choice import choose_method
 from blackbox.constraints import measure_violation
+from blackbox.evaluation import settle
 from blackbox.header import make_header, read_recipe, same_seed
 from blackbox.history import History, all_finite
 from blackbox.journal import Journal
@@ -239,6 +240,9 @@ class Optimizer:
     def _take(self, told: Told) -> None:
         ask = self._pending
         assert ask is not None
+        if not all_finite(told.values):
+            self.history.failures.add_batch(told.values, {})
+            told = told._replace(values=settle(told.values))
         try:
             self.history.record(
                 ask.points,
@@ -387,5 +391,4 @@ def _check_values(values: ArrayLike, k: int) -> Array:
         raise ValueError(f"asked {k} points, told values of shape {array.shape}; tell ({k},)")
     if np.isneginf(array).any():
         raise ValueError("a value is -inf, so nothing could ever be better; tell NaN for a failure")
-    array = array.astype(float)
-    return np.where(np.isfinite(array), array, np.inf)
+    return array.astype(float)

@@ -3,7 +3,7 @@
 import secrets
 import warnings
 from collections.abc import Callable, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, Literal
 
 import numpy as np
@@ -233,6 +233,22 @@ def check_dtype(dtype: Any) -> np.dtype[Any]:
     if found.kind != "f":
         raise TypeError(f"dtype must be a real floating type; got {dtype!r}")
     return found
+
+
+def check_tolerance(tol: Any) -> None:
+    """Refuse a tolerance that is none.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `tol` is neither None nor a number from 0.
+    """
+    if tol is None:
+        return
+    if isinstance(tol, bool) or not isinstance(tol, Real):
+        raise TypeError(f"tol is a number or None; got {tol!r:.60}")
+    if not float(tol) >= 0:
+        raise ValueError(f"tol must be at least 0; got {tol!r}")
 
 
 def check_starts(x0: Any) -> Array:

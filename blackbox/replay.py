@@ -5,12 +5,13 @@ evaluation that the journal holds is answered from there. The first that it does
 the run was killed; from there on it goes on as if nothing had happened.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from blackbox.failures import Failed, Kind
 from blackbox.history import History
 from blackbox.journal import Journal
 from blackbox.lines import Batch, digest
@@ -32,13 +33,13 @@ class Replayed(Objective):
 
     Attributes
     ----------
-    done
-        As an `Objective` has it.
+    done, failed
+        As an `Objective` has them.
     """
 
     def __init__(self, objective: Objective, journal: Journal, history: History) -> None:
         self._objective, self._journal, self._history = objective, journal, history
-        self.done = 0
+        self.done, self.failed = 0, {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._objective, name)
@@ -64,13 +65,16 @@ class Replayed(Objective):
     def gradients_alone(self, points: Array) -> Array:
         """Return gradients, as `Objective.gradients_alone`."""
         if points.dtype.kind == "c":  # of a complex step: computed again
-            return self._objective.gradients_alone(points)
+            gradients, self.failed = self._objective.gradients_alone(points), self._objective.failed
+            return gradients
+        self.failed = {}
         batch = self._next("slopes", points)
         if batch is not None and batch.gradients is not None:
             return batch.gradients.copy()
-        gradients = self._objective.gradients_alone(points)
+        gradients, failed = self._objective.gradients_alone(points), self._objective.failed
         if batch is None:
-            self._write("slopes", points, np.empty(0), gradients)
+            self._write("slopes", points, np.empty(0), gradients, failed)
+            self.failed = dict(failed)
         return gradients
 
     def through(self, kind: str, function: Callable[[Array], Array]) -> Callable[[Array], Array]:
@@ -98,8 +102,8 @@ class Replayed(Objective):
 
         It may hold a part of a batch: of one that the budget cut, or an exception.
         """
-        self.done = at = 0
-        while at < len(points) and (batch := self._next(kind, points[at:])) is not None:
+        self.done, self.failed, at = 0, {}, 0
+        while at < len(points) and (batch := self._next(kind, points[at:], at)) is not None:
             end = at + len(batch.values)
             out[at:end] = batch.values
             if gradients is not None:
@@ -115,15 +119,19 @@ class Replayed(Objective):
         try:
             told = evaluate(rest, values)
         finally:
-            done = self._objective.done
+            done, failed = self._objective.done, self._objective.failed
             self.done = at + done
+            self.failed |= {at + row: how for row, how in failed.items()}
             if done and (told is not None or gradients is None):
-                self._write(kind, rest[:done], values[:done], told)
+                self._write(kind, rest[:done], values[:done], told, failed)
         if gradients is not None:
             gradients[at:] = told
 
-    def _next(self, kind: str, points: NDArray[Any]) -> Batch | None:
-        """Return what the journal holds of the first of these points; None where they are new."""
+    def _next(self, kind: str, points: NDArray[Any], at: int = 0) -> Batch | None:
+        """Return what the journal holds of the first of these points; None where they are new.
+
+        The first is row `at` of a batch.
+        """
         batch = self._journal.peek()
         if batch is None:
             self._history.let_clock_go()
@@ -133,9 +141,17 @@ class Replayed(Objective):
             raise self._journal.strayed()
         self._journal.skip()
         self._history.hold_clock(batch.seconds)
+        for row, (how, message) in batch.failed.items():
+            self.failed[at + row] = Failed(cast(Kind, how), message)
         return batch
 
     def _write(
-        self, kind: str, points: Array, values: NDArray[Any], gradients: Array | None = None
+        self,
+        kind: str,
+        points: Array,
+        values: NDArray[Any],
+        gradients: Array | None = None,
+        failed: Mapping[int, Failed] | None = None,
     ) -> None:
-        self._journal.append(kind, points, values, gradients, self._history.elapsed())
+        how = {row: (each.kind, each.message) for row, each in (failed or {}).items()}
+        self._journal.append(kind, points, values, gradients, self._history.elapsed(), how)

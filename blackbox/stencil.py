@@ -291,9 +291,28 @@ def hessian(problem: Problem, point: Array, value: float, slope: Array | None = 
             values.append((yield Ask(star[begin : begin + _rows(n)], stencil=True)).values)
         told_values = np.concatenate(values)
         above, below, both = np.split(told_values, [n, 2 * n])
-        matrix = np.diag(((above - value) + (below - value)) / h**2)
+        matrix = np.diag((yield from _curvatures(point, value, h, above, below)))
         with np.errstate(all="ignore"):
             cross = (both - above[row] - above[column] + value) / (h[row] * h[column])
         matrix[row, column] = matrix[column, row] = cross
     matrix = np.where(np.isfinite(matrix), matrix, 0.0)
     return (matrix + matrix.T) / 2
+
+
+def _curvatures(point: Array, value: float, h: Array, above: Array, below: Array) -> Asking:
+    """Second derivatives, (n,), from the values at ``point + h`` and ``point - h``.
+
+    Where one of the two failed, as at a bound, from a second step to the other side.
+    """
+    lost = np.isfinite(above) != np.isfinite(below)
+    with np.errstate(all="ignore"):
+        curvatures: Array = ((above - value) + (below - value)) / h**2
+    if lost.any():
+        which = np.flatnonzero(lost)
+        side = np.where(np.isfinite(above[which]), 1.0, -1.0)
+        star = np.tile(point, (len(which), 1))
+        star[np.arange(len(which)), which] += 2 * side * h[which]
+        far = (yield Ask(star, stencil=True)).values
+        near = np.where(side > 0, above[which], below[which])
+        curvatures[which] = (value - 2 * near + far) / h[which] ** 2
+    return curvatures

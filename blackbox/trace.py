@@ -291,12 +291,15 @@ class Trace:
         self.slopes.append(Slopes(count, np.sqrt(squares), zeros))
 
     def _keep_ends(self, points: Array, values: Array) -> None:
-        if self.ends_x is None or self.ends_value is None or self.ends_x.shape != points.shape:
+        k = len(points)
+        if self.ends_x is None or self.ends_value is None or len(self.ends_x) < k:
             self.ends_x, self.ends_value = points.copy(), values.copy()
             return
-        better = np.isfinite(values) & (self._changing | (values < self.ends_value))
-        self.ends_x[better] = points[better]
-        self.ends_value[better] = values[better]
+        # The budget may have cut the last batch: then its runs are the first.
+        ends_x, ends_value = self.ends_x[:k], self.ends_value[:k]
+        better = np.isfinite(values) & (self._changing | (values < ends_value))
+        ends_x[better] = points[better]
+        ends_value[better] = values[better]
 
     def _record_population(self, points: Array, told: Told, spent: tuple[int, int, float]) -> None:
         self._points = None

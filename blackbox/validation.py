@@ -55,7 +55,7 @@ def find_validation(
             raise TypeError(f"{name} is a whole number or None; got {count!r}")
         if count < 1:
             raise ValueError(f"{name} must be at least 1; got {count!r}")
-    own = getattr(fun, "validate", None) if getattr(fun, "has_validation", False) else None
+    own: Any = getattr(fun, "validate", None) if getattr(fun, "has_validation", False) else None
     wanted = given is not None or patience is not None or every is not None
     if not wanted and not (own is not None and _adapts(options)):
         return None
@@ -66,7 +66,7 @@ def find_validation(
                 "function of a point, or ModelObjective(..., validation=(inputs, targets))"
             )
         return None
-    return _lift(given, batched) if given is not None else own
+    return _lift(own, True) if given is None else _lift(given, batched)
 
 
 def _adapts(options: Mapping[str, Any] | None) -> bool:
@@ -88,17 +88,22 @@ def _words(text: str) -> list[str]:
 
 
 def _lift(validate: Callable[..., Any], batched: bool) -> Losses:
-    """Return a function of batches."""
+    """Return a function of batches, (k, n) -> (k,), that fails with a word about validation."""
 
     def losses(points: Array) -> Array:
-        told = validate(points) if batched else [validate(x.copy()) for x in points]
-        values = np.asarray(told, dtype=float)
-        if values.shape != (len(points),):
+        told = validate(points.copy()) if batched else [validate(x) for x in points.copy()]
+        values = np.asarray(told)
+        if values.dtype.kind not in "fiub":
+            raise TypeError(
+                f"validation must return one real number a point; for {len(points)} points it "
+                f"returned {told!r:.60}"
+            )
+        if values.size != len(points):
             raise ValueError(
                 f"validation returned shape {values.shape} for {len(points)} points; it must "
-                f"return one real number a point"
+                "return one real number a point"
             )
-        return values
+        return values.astype(float).reshape(len(points))
 
     return losses
 
@@ -107,13 +112,15 @@ class Validation:
     """Measures validation losses during a run, and ends it when nothing gets better any more.
 
     What is validated: all points of runs that walk side by side; elsewhere the incumbent, or where
-    values are provisional the batch's best. Each counts as an evaluation.
+    values are provisional the batch's best. Each counts as an evaluation, also the last one, of
+    where the run has come to, which is made when the budget allows. Points that break a constraint,
+    or whose own value is a failure, are never the best.
 
     Parameters
     ----------
     losses
         What measures; None where there is no validation data: then `patience` counts generations
-        in which the incumbent did not improve.
+        in which the incumbent did not improve; on minibatches, evaluations at full fidelity.
     history, budget
         The run's.
     every
@@ -121,7 +128,8 @@ class Validation:
     patience
         Checks in a row without a new lowest loss after which the run ends; None: it does not.
     held
-        Evaluations of the budget that are held back.
+        Evaluations of the budget that are held back, for values at full fidelity; 0 where all
+        values are.
     """
 
     def __init__(
@@ -135,10 +143,11 @@ class Validation:
     ) -> None:
         self._losses, self._history, self._budget = losses, history, budget
         self._every, self._patience, self._held = every, patience, held
-        self._generation = self._idle = 0
-        self._best = math.inf
+        self._generation = self._idle = self._fulls = 0
+        self._seen: Array | None = None
         self._fun = math.inf
         self._latest: tuple[Array, Array] | None = None
+        self._unmeasured: tuple[Ask, Told] | None = None
 
     def measure(self, ask: Ask, told: Told) -> Told:
         """Take in a batch that was evaluated; where one is due, add validation losses to it.
@@ -146,40 +155,49 @@ class Validation:
         Raises `Halt` when nothing has got better for long enough.
         """
         if self._losses is None:
-            self._check(self._history.best_value < self._best)
-            self._best = min(self._best, self._history.best_value)
+            self._watch_incumbent()
             return told
         if self._every is None:
             budget = self._budget.evaluations
             self._every = default_interval(None if budget is None else budget // len(ask.points))
         self._generation += 1
+        self._unmeasured = ask, told
         if self._generation % self._every:
             return told
-        points, values = self._chosen(ask, told)
-        known = self._latest is not None and np.array_equal(self._latest[0], points)
-        if known:
-            assert self._latest is not None
-            losses = self._latest[1]
-        else:
-            if not self._affordable(len(points)):
-                return told
-            losses = np.asarray(self._losses(points), dtype=float)
-            losses = np.where(np.isfinite(losses), losses, math.inf)
-            better = self._history.record_validation(points, losses)
-            if better:
-                self._fun = float(values[int(losses.argmin())])
-            self._latest = points, losses
-        self._check(not known and better)
+        losses, better = self._measure(ask, told)
+        if losses is None:
+            return told
+        self._count(better)
         return told if ask.rates is None else told._replace(validation=losses)
 
+    def _measure(self, ask: Ask, told: Told) -> tuple[Array | None, bool]:
+        """Return losses, None where the budget has none left for them; whether one is the best."""
+        assert self._losses is not None
+        points, values = self._chosen(ask, told)
+        if self._latest is not None and np.array_equal(self._latest[0], points):
+            self._unmeasured = None
+            return self._latest[1], False
+        if not self._affordable(len(points)):
+            return None, False
+        losses = np.asarray(self._losses(points), dtype=float)
+        losses = np.where(np.isfinite(losses), losses, math.inf)
+        counted = np.where(np.isfinite(values), losses, math.inf)
+        if self._history.constrained:
+            broken = np.array([self._history.violation(x) for x in points])
+            counted = np.where(broken <= self._history.tolerance, counted, math.inf)
+        better = self._history.record_validation(points, counted)
+        if better:
+            self._fun = float(values[int(counted.argmin())])
+        self._latest, self._unmeasured = (points, losses), None
+        return losses, better
+
     def _chosen(self, ask: Ask, told: Told) -> tuple[Array, Array]:
-        history = self._history
+        """Return what is to be validated, (k, n), and its values."""
         if ask.rates is not None:
             return ask.points, told.values
-        if history.best_x is not None and math.isfinite(history.best_value):
-            provisional = history.provisional_x is not None
-            if not provisional:
-                return history.best_x[None].copy(), np.array([history.best_value])
+        history = self._history
+        if not self._held and history.best_x is not None and math.isfinite(history.best_value):
+            return history.best_x[None].copy(), np.array([history.best_value])
         leader = int(told.values.argmin())
         return ask.points[leader][None].copy(), told.values[leader : leader + 1].copy()
 
@@ -187,28 +205,58 @@ class Validation:
         budget = self._budget.evaluations
         return budget is None or self._history.evaluation_count + k + self._held <= budget
 
-    def _check(self, better: bool) -> None:
+    def _watch_incumbent(self) -> None:
+        """Count generations without another incumbent; or chances that there was one."""
+        history = self._history
+        if self._held and history.full_count == self._fulls:
+            return
+        self._fulls, before, self._seen = history.full_count, self._seen, history.best_x
+        same = before is self._seen or (
+            before is not None and self._seen is not None and np.array_equal(before, self._seen)
+        )
+        self._count(not same)
+
+    def _count(self, better: bool) -> None:
         self._idle = 0 if better else self._idle + 1
-        if self._patience is not None and self._idle >= self._patience:
-            what = "incumbent" if self._losses is None else "validation loss"
-            unit = "generations" if self._losses is None else "validations"
-            raise Halt(
-                Stop(
-                    f"stopped early: the {what} has not improved for {self._idle} {unit}",
-                    success=True,
-                    status=STALLED,
-                )
+        if self._patience is None or self._idle < self._patience:
+            return
+        if self._losses is None:
+            unit = "evaluations at full fidelity" if self._held else "generations"
+            reason = f"stopped early: the incumbent has not improved for {self._idle} {unit}"
+        elif self._history.validated_x is None:
+            reason = f"stopped early: {self._idle} validations gave no finite loss"
+        else:
+            reason = (
+                f"stopped early: the validation loss has not improved for {self._idle} validations"
             )
+        lost = self._losses is not None and self._history.validated_x is None
+        raise Halt(Stop(reason, success=not lost, status=STALLED))
 
     @property
     def restores(self) -> bool:
-        """Whether the result is the point with the lowest validation loss."""
-        found = self._losses is not None and self._history.validated_x is not None
-        return found and self._patience is not None
+        """Whether the result is to be the point with the lowest validation loss.
+
+        Not where the target was reached: then it is the point that reached it.
+        """
+        history, target = self._history, self._budget.target
+        if self._losses is None or self._patience is None or history.validated_x is None:
+            return False
+        return target is None or not (history.best_value <= target and history.feasible)
+
+    def close(self) -> None:
+        """Validate where the run has come to, unless that is done or cannot be afforded."""
+        if self._losses is not None and self._unmeasured is not None:
+            self._measure(*self._unmeasured)
 
     def restore(self, stop: Stop) -> Stop:
         """Put the point with the lowest validation loss in place of the end, where asked to."""
         if not self.restores:
             return stop
-        extras = dict(stop.extras) | {"x": self._history.validated_x, "fun": self._fun}
-        return stop._replace(extras=extras | {"restored": True})
+        x, extras = self._history.validated_x, dict(stop.extras)
+        end, value = extras.pop("x", None), extras.pop("fun", math.inf)
+        if end is None or not np.array_equal(end, np.asarray(x)):
+            for name in ("jac", "fun_error", "fun_count"):  # of another point
+                extras.pop(name, None)
+            if end is not None:
+                extras |= {"solver_x": end, "solver_fun": value}
+        return stop._replace(extras=extras | {"x": x, "fun": self._fun, "restored": True})

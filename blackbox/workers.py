@@ -113,6 +113,8 @@ class Call:
         Which of a run's functions it is.
     """
 
+    __name__ = "evaluate"  # on an engine's own displays
+
     def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], slot: int = 0) -> None:
         self.slot, self.key = slot, os.urandom(8)
         self._parts: tuple[Callable[..., Any], tuple[Any, ...]] | None = function, args
@@ -120,7 +122,7 @@ class Call:
     @cached_property
     def payload(self) -> bytes:
         """The function and its arguments, as cloudpickle writes them."""
-        import cloudpickle  # type: ignore[import-untyped, unused-ignore]
+        import cloudpickle
 
         try:
             written: bytes = cloudpickle.dumps(self._parts)

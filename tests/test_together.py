@@ -9,6 +9,7 @@ import torch
 from adapters import ModelObjective
 from blackbox import ALGORITHMS, Optimizer, minimize
 from experiments.problems import article
+from tests.blackbox.descents import DESCENTS, rates
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,9 @@ def objective(request, small_network):
 def test_every_method_improves_a_model(objective, method):
     if method == "shgo" and objective.n > 12:
         pytest.skip("it joins all corners of the box with one another")
-    options = {"adam": {"lr": 0.05}, "random": {"popsize": 200}}.get(method)
+    options = {"random": {"popsize": 200}, "lars": {"lr": 0.5}}.get(method, {})
+    if method in DESCENTS and not options:
+        options = rates(method) | {"clip_norm": 1.0}  # slopes of 1e5 at the article's start
     start = article.start() if objective.n == article.N else np.clip(objective.x0, -1, 1)
     result = minimize(
         objective, start, method=method, bounds=(-1, 1), budget=1500, seed=0, options=options

@@ -39,7 +39,10 @@ class NelderMead(ScipyLocal):
         else:
             simplex = np.tile(start, (n + 1, 1))
             diagonal = np.arange(1, n + 1), np.arange(n)
-            simplex[diagonal] = np.where(start != 0, (1 + 0.05) * start, 0.00025)
+            moved = np.where(start != 0, (1 + 0.05) * start, 0.00025)
+            # Clipped at a lower bound the simplex would be flat, and never leave it.
+            stuck = (start == problem.lower) & (moved < start)
+            simplex[diagonal] = np.where(stuck, 2 * start - moved, moved)
         if simplex.shape != (n + 1, n) or (self.maxfev is not None and self.maxfev <= n):
             return {}
         lower, upper = problem.lower, problem.upper

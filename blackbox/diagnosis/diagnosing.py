@@ -34,12 +34,18 @@ NAMES = tuple(CHECKS)
 """What a finding may be called."""
 
 HIDES = {
-    "diverging": ("failures", "skipped", "oscillating", "noise", "slow", "clipped", "unfinished"),
+    "diverging": (
+        *("failures", "skipped", "flat", "oscillating"),
+        *("noise", "slow", "clipped", "unfinished"),
+    ),
     "failures": ("skipped", "too_short"),
+    "skipped": ("flat", "slow", "unfinished"),
     "flat": ("premature", "oscillating", "noise", "slow", "unfinished", "too_short"),
     "oscillating": ("noise", "slow", "unfinished"),
     "noise": ("premature", "slow", "unfinished"),
+    "clipped": ("slow",),
     "slow": ("unfinished",),
+    "overfitting": ("unfinished",),
 }
 """What a finding explains, and what is therefore not told beside it."""
 

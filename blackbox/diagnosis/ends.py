@@ -4,11 +4,16 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from blackbox.diagnosis import thresholds as at
 from blackbox.diagnosis.finding import Fact, Finding
 from blackbox.diagnosis.record import Record
-from blackbox.types import Array
+
+Mask = NDArray[np.bool_]
+
+BY_MODEL = ("lq-cma",)
+"""Populations that go by a model of the values, not by ranks alone: they may contract faster."""
 
 
 def failures(run: Record) -> Finding | None:
@@ -51,8 +56,8 @@ def at_bound(run: Record) -> Finding | None:
         return None
     width = np.where(np.isfinite(upper - lower), upper - lower, np.maximum(1.0, np.abs(x)))
     free = upper > lower
-    low = free & (x - lower <= at.AT_BOUND * width)
-    high = free & (upper - x <= at.AT_BOUND * width)
+    low: Mask = free & (x - lower <= at.AT_BOUND * width)
+    high: Mask = free & (upper - x <= at.AT_BOUND * width)
     if not (low | high).any():
         return None
     where = np.flatnonzero(low | high)
@@ -74,18 +79,17 @@ def at_bound(run: Record) -> Finding | None:
     return Finding("at_bound", words, evidence, remedy, fault=False)
 
 
-def _pulled(run: Record, low: Array, high: Array) -> Array:
+def _pulled(run: Record, low: Mask, high: Mask) -> NDArray[np.intp]:
     """Return which coordinates at a bound would rather be inside, where slopes are known."""
     slope, trace = run.result.get("jac"), run.history.trace
     if slope is None and run.stage == "descent" and trace.ends_gradient is not None:
         slope = trace.ends_gradient[run.row(len(trace.ends_gradient))]
     norms = run.curves.gradient_norm[np.isfinite(run.curves.gradient_norm)]
     if slope is None or np.shape(slope) != low.shape or not np.isfinite(slope).all():
-        return np.array([], dtype=int)
+        return np.array([], dtype=np.intp)
     scale = float(norms[0]) if len(norms) else float(np.abs(slope).max())
     inward = (low & (slope < 0)) | (high & (slope > 0))
-    pulled: Array = np.flatnonzero(inward & (np.abs(slope) > at.INWARD * scale))
-    return pulled
+    return np.flatnonzero(inward & (np.abs(slope) > at.INWARD * scale))
 
 
 class Contraction(NamedTuple):
@@ -121,7 +125,7 @@ def contraction(run: Record) -> Contraction | None:
 def premature(run: Record) -> Finding | None:
     """Find a population that drew together before it can have known where."""
     terms = run.terms
-    if terms.kind != "global" or "+" in terms.method:
+    if terms.kind != "global" or terms.method in BY_MODEL or "+" in terms.method:
         return None
     found = contraction(run)
     if found is None:
@@ -158,7 +162,9 @@ def too_short(run: Record) -> Finding | None:
         return Finding("too_short", words, {"evaluations": 0}, fault=False)
     steps = len(run.told)
     least = at.GENERATIONS if run.stage == "population" else at.STEPS
-    if run.success or steps >= least:
+    if run.spent >= 2 * at.STEPS and run.stage in ("single", "gradient"):
+        least = at.FEW  # the others went into finite differences
+    if run.success or not run.whole or steps >= least:
         return None
     unit = {"population": "generations", "descent": "steps"}.get(run.stage, "values")
     evidence: dict[str, Fact] = {unit: steps, "needed": least}

@@ -55,6 +55,7 @@ class Diagnosis(tuple[Finding, ...]):
     summary: str
 
     def __new__(cls, findings: Iterable[Finding] = (), summary: str = "") -> "Diagnosis":
+        """Gather findings."""
         made = super().__new__(cls, findings)
         made.summary = summary
         return made

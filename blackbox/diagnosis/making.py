@@ -42,4 +42,5 @@ def make_terms(
         noisy=problem.noisy,
         blocks=problem.blocks,
         clip_norm=own.get("clip_norm"),
+        restarts=bool(own.get("restarts")),
     )

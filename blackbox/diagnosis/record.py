@@ -39,7 +39,8 @@ class Track:
             return self.values
         first, last = self.spent[0], self.spent[-1]
         low, high = first + begin * (last - first), first + end * (last - first)
-        return self.values[(self.spent >= low) & (self.spent <= high)]
+        part: Array = self.values[(self.spent >= low) & (self.spent <= high)]
+        return part
 
     def level(self, begin: float, end: float) -> float:
         """Return the median of a stretch; NaN where there is nothing in it."""
@@ -75,8 +76,8 @@ class Record:
     told
         What that stage was told, its best value a batch.
     true
-        The same without the noise of minibatches: where these are announced, values at full
-        fidelity. Empty where there are none.
+        The same without noise: of minibatches, the values at full fidelity. Empty where there are
+        none.
     """
 
     result: Any
@@ -114,7 +115,28 @@ class Record:
         spent, values = history.evaluations[kept], history.values[kept]
         if not len(values):
             return math.nan
-        return float(values[max(0, np.searchsorted(spent, share * self.spent, "right") - 1)])
+        row = int(np.searchsorted(spent, share * self.spent, "right")) - 1
+        return float(values[max(0, row)])
+
+    @property
+    def everything(self) -> Array:
+        """All finite values that are known, those of a population's best and median."""
+        curves = self.curves
+        parts = [curves.loss, curves.median, self.history.trace.singles.columns()[1]]
+        values = np.concatenate(parts)
+        found: Array = values[np.isfinite(values)]
+        return found
+
+    @property
+    def whole(self) -> bool:
+        """Whether the last stage is the only one."""
+        medians = int(np.isfinite(self.curves.median).sum())
+        return 2 * len(self.told) >= len(self.everything) - medians
+
+    @property
+    def calm(self) -> Track:
+        """What shows trends best: values without noise where there are enough, else all."""
+        return self.true if len(self.true) >= at.STEPS // 2 else self.told
 
     @property
     def spent(self) -> int:
@@ -136,19 +158,18 @@ def read(result: Any) -> Record:
     curves = history.trace.curves()
     stage, spent, values = _last_stage(history, curves)
     told = _track(spent, values)
-    if not terms.changing:
-        true = told
-    else:
-        true = _track(*history.trace.fulls.columns())
+    true = _track(*history.trace.fulls.columns()) if terms.changing else told
+    if terms.noisy and not terms.changing:
+        true = Track(spent[:0], values[:0])
     return Record(result, history, terms, curves, stage, told, true)
 
 
 def _last_stage(history: "History", curves: "Curves") -> tuple[Stage, Array, Array]:
     singles, values = history.trace.singles.columns()
     rows = len(curves.loss)
-    if len(singles) and (not rows or singles[-1] > curves.evaluations[-1]):
-        begin = curves.evaluations[-1] if rows else -1.0
-        return "single", singles[singles > begin], values[singles > begin]
+    late = singles > (curves.evaluations[-1] if rows else -1.0)
+    if late.sum() > (1 if rows else 0):  # one alone is what was left of the budget for a batch
+        return "single", singles[late], values[late]
     if not rows:
         return "none", singles, values
     kinds = np.where(

@@ -6,6 +6,7 @@ from blackbox.diagnosis import thresholds as at
 from blackbox.diagnosis.finding import Fact, Finding, show
 from blackbox.diagnosis.record import Record, fluctuation
 from blackbox.diagnosis.trends import tenths
+from blackbox.types import Array
 
 
 def oscillating(run: Record) -> Finding | None:
@@ -13,6 +14,10 @@ def oscillating(run: Record) -> Finding | None:
     values = run.true.values
     if not run.descends or run.history.constrained or len(values) < at.STEPS:
         return None
+    return _swings(run, values) or _leaps(run)
+
+
+def _swings(run: Record, values: Array) -> Finding | None:
     half = values[len(values) // 2 :]
     changes = np.diff(half)
     up, down = float(changes[changes > 0].sum()), float(-changes[changes < 0].sum())
@@ -20,13 +25,40 @@ def oscillating(run: Record) -> Finding | None:
     swing, fall = float(high - low), float(values[0] - values.min())
     if not (swing > at.SWING * fall and up > at.BACK * down and swing > at.ROUNDING * abs(low)):
         return None
-    rates = run.curves.learning_rate
     evidence: dict[str, Fact] = {
         "swing in the second half": swing,
         "share of all that the loss fell by": swing / fall if fall > 0 else np.inf,
         "went up by, for 1 that it came down": up / down if down > 0 else np.inf,
-        "last learning rate": float(rates[-1]),
     }
+    return _too_high(run, evidence)
+
+
+def _leaps(run: Record) -> Finding | None:
+    """Steps over a valley to and fro, whose two sides may well be equally high."""
+    curves, track = run.curves, run.told
+    if not run.exact:
+        return None
+    labour = (curves.gradient_norm[:-1] * curves.step_size[1:])[len(curves.loss) // 2 :]
+    labour = labour[np.isfinite(labour)]
+    fall = float(track.values[0] - track.values.min())
+    gained = track.level(0.45, 0.55) - track.level(0.9, 1.0)
+    if not len(labour) or gained > at.SWING * fall:
+        return None
+    steps = run.history.batch_count / 2
+    done = float(np.median(labour)) * steps
+    if done < at.LABOUR * fall or done <= at.ROUNDING * steps * float(np.abs(track.values).max()):
+        return None
+    evidence: dict[str, Fact] = {
+        "steps times slopes in the second half": done,
+        "all that the loss fell by": fall,
+        "gained in the second half": gained,
+    }
+    return _too_high(run, evidence)
+
+
+def _too_high(run: Record, evidence: dict[str, Fact]) -> Finding:
+    rates = run.curves.learning_rate
+    evidence = evidence | {"last learning rate": float(rates[-1])}
     words = "The loss goes up and down instead of falling: the learning rate is too high."
     remedy = (
         f"Lower lr by a factor of 3 to 10 (it was {show(float(rates.max()))}), or let it decay: "
@@ -39,9 +71,9 @@ def slow(run: Record) -> Finding | None:
     """Find steps so small that nothing about the function has changed along the way."""
     if not run.descends or run.success:
         return None
-    track = run.true if len(run.true) >= at.STEPS else run.told
+    track = run.calm
     norms = run.curves.gradient_norm[np.isfinite(run.curves.gradient_norm)]
-    if len(track) < at.STEPS or len(norms) < at.STEPS:
+    if len(norms) < at.STEPS:
         return None
     begin, middle, end = track.level(0, 0.1), track.level(0.45, 0.55), track.level(0.9, 1.0)
     first, last = tenths(norms)
@@ -78,14 +110,19 @@ def skipped(run: Record) -> Finding | None:
     """Find gradients that were not finite, where the losses were."""
     trace = run.history.trace
     count = run.history.gradient_count
-    if not count or trace.skipped < at.FAILED * count:
+    runs = 1 if trace.ends_value is None else len(trace.ends_value)
+    lamed = run.exact and trace.skipped >= at.HALVINGS * runs
+    if not count or not (lamed or trace.skipped >= at.FAILED * count):
         return None
     evidence: dict[str, Fact] = {
         "gradients that were not finite": trace.skipped,
         "of": count,
         "share": trace.skipped / count,
+        "last learning rate": float(run.curves.learning_rate[-1]),
     }
     words = "Many gradients were not finite, and their steps were not taken."
+    if lamed:
+        words += " Each time the learning rate was halved, until the run stood still."
     remedy = (
         "Look for the root of zero, a logarithm or a division without a margin (add eps), or "
         "numbers that overflow in low precision; objective.check_gradient() tries a point."

@@ -27,6 +27,8 @@ class Terms:
         Shapes of the tensors behind the vector.
     clip_norm
         The length to which gradients are shortened; None where they are not.
+    restarts
+        Whether a local method begins again elsewhere when it has ended.
     """
 
     method: str
@@ -40,3 +42,4 @@ class Terms:
     noisy: bool = False
     blocks: tuple[tuple[int, ...], ...] = ()
     clip_norm: float | None = None
+    restarts: bool = False

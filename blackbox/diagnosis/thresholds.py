@@ -2,6 +2,8 @@
 
 STEPS = 20
 """Steps or evaluations of which a trend can be told; tenths of fewer are single numbers."""
+FEW = 8
+"""Values of which anything can be told at all, where each cost a gradient by differences."""
 GENERATIONS = 5
 """Generations of a population of which anything can be told."""
 
@@ -9,15 +11,24 @@ FALLING = 0.05
 """Still falling: the share of the progress since the first tenth that came in the last quarter. A
 loss that decays exponentially, with a quarter of the run as its time constant, has just this; it
 would gain another 2 % if it ran for ever. One that falls as 1/t has 0.04, as 1/sqrt(t) 0.07."""
-SHRINKING, WORTH = 0.2, 1e-4
-"""Or: the last quarter brought this much of the value that is left, and at least this much of the
-whole fall: a loss that is on its way to zero goes on falling by factors, and nobody waits for it."""
+SHRINKING = 0.1
+"""Or: it fell by this much of what is left of it, in the last quarter."""
+WORTH, DIGITS = 3e-3, 1e-6
+"""And in either case by this much of the whole fall: training loss on its way to zero goes on by
+factors for ever, and nobody waits for it. Six digits are enough of methods that end by themselves,
+and had not yet."""
+ANNEALED = 0.1
+"""A learning rate that a schedule has brought below this share of its largest: the run ended as
+planned, and what it gained at last it gained because of that."""
 CERTAIN = 2.0
 """A fall is one where it is so many standard errors."""
 
 SWING, BACK = 0.1, 0.5
 """Oscillating: in the second half the loss swings (9th to 1st decile) over this share of all that
 it ever fell by, and goes up by at least this part of what it comes down by."""
+LABOUR = 10.0
+"""Or, of a function without noise: steps times slopes, over the second half, come to this many
+times the whole fall, while nothing is gained: the run leaps over a valley to and fro."""
 
 ROUNDING = 1e-8
 """Flat: values that differ by less than this, relative to their size. It is the square root of the
@@ -36,10 +47,13 @@ DEAD = 0.9
 UNEVEN = 1e6
 """Badly scaled: from the median slope to the largest, over the variables."""
 
-BLOWN = 10.0
-"""Exploding: the loss went above its beginning by so many times its size and all that it fell."""
+BLOWN, FAR = 10.0, 100.0
+"""Exploding: the loss went above its beginning by so many times its size and all that it fell; FAR
+where it ended below its beginning all the same. What comes back from so far has lost its start."""
 ENDLESS = 1e6
 """Without end: a value below zero so many times larger than at the start, and falling faster."""
+SPREAD_OUT = 100.0
+"""Or a population that has spread out by this factor, and falls faster."""
 
 OVER = 0.1
 """Overfitting: the validation loss ended above its lowest by this share of it (Prechelt's

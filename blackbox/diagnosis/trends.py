@@ -12,25 +12,31 @@ from blackbox.types import Array
 
 def unfinished(run: Record) -> Finding | None:
     """Find a loss that was still falling when the run was ended."""
-    if run.success or min(run.spent, run.history.batch_count) < at.STEPS:
+    if run.success or run.spent < at.STEPS or run.history.batch_count < at.FEW:
         return None
-    by_incumbent = run.exact or len(run.true) >= at.STEPS
+    by_incumbent = run.exact or len(run.true) >= at.STEPS // 2
     if by_incumbent:
         early, late, end = (run.best_at(share) for share in (0.1, 0.75, 1.0))
     else:
         parts = ((0.05, 0.15), (0.65, 0.75), (0.9, 1.0))
         early, late, end = (run.told.level(*part) for part in parts)
     whole, gained = early - end, late - end
-    if not gained >= at.FALLING * whole > 0 or gained <= at.ROUNDING * abs(end):
+    rates = run.curves.learning_rate
+    if run.stage == "descent" and rates[-1] < at.ANNEALED * np.nanmax(rates):
+        return None
+    endless = run.stage == "descent" or run.terms.kind == "baseline" or not run.exact
+    worth = (at.WORTH if endless else at.DIGITS) * (run.best_at(0.0) - end)
+    least = max(worth, at.ROUNDING * abs(end))
+    if not (gained > least and gained >= min(at.FALLING * whole, at.SHRINKING * abs(end))):
         return None
     # The best of ever more values falls by luck alone; their level does not.
     wanders = run.terms.kind == "baseline" or (run.terms.kind == "global" and run.stage == "single")
-    if not wanders and not _falls(run.told):
+    if not wanders and not _falls(run.calm):
         return None
     evidence: dict[str, Fact] = {
         "fell in the last quarter by": gained,
         "since the first tenth by": whole,
-        "share of that": gained / whole,
+        "to": end,
         "evaluations": run.spent,
     }
     if run.terms.budget is not None:
@@ -67,10 +73,7 @@ _FLAT_REMEDY = (
 
 
 def _nothing_differs(run: Record) -> Finding | None:
-    values = run.told.values
-    if run.stage == "population":
-        medians = run.curves.median
-        values = np.concatenate([values, medians[np.isfinite(medians)]])
+    values = run.everything
     if not len(values):
         return None
     size, reach = float(np.abs(values).max()), float(np.ptp(values))
@@ -78,11 +81,8 @@ def _nothing_differs(run: Record) -> Finding | None:
         return None
     if len(values) == 1 and not (run.success and run.spent <= 2 * run.terms.n + 2):
         return None
-    start = (
-        "The run ended where it began"
-        if len(values) == 1
-        else "All values are the same to rounding"
-    )
+    alone = len(values) == 1
+    start = "The run ended where it began" if alone else "All values are the same to rounding"
     words = (
         f"{start}: the start is flat. Candidates: variables whose scale is far from 1 for one step "
         "of the method, units that have no effect there (vanishing gradients), or the start is an "
@@ -105,7 +105,7 @@ def _never_left(run: Record) -> Finding | None:
     if not len(norms) or not len(values):
         return None
     fell = float(values[0] - values.min())
-    if fell > at.UNMOVED * abs(values[0]):
+    if float(np.ptp(values)) > at.UNMOVED * abs(values[0]):
         return None
     begin, end = tenths(norms)
     if end < at.UNBENT * begin:
@@ -137,9 +137,11 @@ def _nothing_arrives(run: Record) -> Finding | None:
     layers = [i for i, shape in enumerate(run.terms.blocks) if len(shape) > 1]
     if not run.descends or len(layers) < 2 or not run.history.trace.slopes:
         return None
-    track = run.true if len(run.true) >= at.STEPS else run.told
+    track = run.calm
+    if not len(track):
+        return None
     begin, end = float(track.values[0]), track.level(0.9, 1.0)
-    if begin - end > at.LITTLE * abs(begin):
+    if abs(begin - end) > at.LITTLE * abs(begin):
         return None
     first, last = run.history.trace.slopes[0], run.history.trace.slopes[-1]
     row = run.row(len(last.sizes))
@@ -184,7 +186,10 @@ def diverging(run: Record) -> Finding | None:
 
 def _endless(run: Record) -> Finding | None:
     begin, late, end = (run.best_at(share) for share in (0.0, 0.75, 1.0))
-    if not (end < 0 and -end > at.ENDLESS * (1 + abs(begin)) and late - end > 0.5 * (begin - end)):
+    spread = run.curves.spread[np.isfinite(run.curves.spread)]
+    out = float(spread[-1] / spread[0]) if len(spread) and spread[0] > 0 else 1.0
+    endless = -end > at.ENDLESS * (1 + abs(begin)) or out > at.SPREAD_OUT
+    if not (endless and late - end > 0.5 * (begin - end)):
         return None
     evidence: dict[str, Fact] = {
         "first value": begin,
@@ -194,6 +199,9 @@ def _endless(run: Record) -> Finding | None:
     }
     words = "The loss falls faster and faster: the function seems to have no lower bound."
     remedy = "Check the sign of fun (it is minimized), or keep the variables in a box: bounds=."
+    if out > at.SPREAD_OUT:
+        evidence["spread at the end, in units of the first"] = out
+        remedy += " Where the function is sound, the first steps are far too short: raise sigma0."
     return Finding("diverging", words, evidence, remedy)
 
 
@@ -208,6 +216,9 @@ def _blown(run: Record) -> Finding | None:
     peak = float(told.max())
     if not peak - run.first > at.BLOWN * size:
         return None
+    recovered = run.told.level(0.8, 1.0) < run.first and not (lost or trace.skipped)
+    if recovered and peak - run.first < at.FAR * size:
+        return None
     evidence: dict[str, Fact] = {"first loss": run.first, "largest": peak}
     longest = run.curves.gradient_norm[np.isfinite(run.curves.gradient_norm)]
     if len(longest):
@@ -221,9 +232,9 @@ def _blown(run: Record) -> Finding | None:
 def _ended_higher(run: Record) -> Finding | None:
     if not run.descends or run.history.constrained:
         return None
-    track = run.true if len(run.true) >= at.STEPS else run.told
+    track = run.calm
     values = track.values
-    if len(values) < at.STEPS:
+    if len(values) < at.STEPS // 2:
         return None
     first = float(values[0]) if track is run.true else run.first
     end, chance = track.level(0.8, 1.0), fluctuation(values[len(values) // 2 :])
@@ -255,7 +266,9 @@ def noise(run: Record) -> Finding | None:
         ("global", "single"),
         ("local", "population"),
     )
-    if wanders or run.stage in ("gradient", "none") or run.history.constrained:
+    if wanders or run.terms.restarts or run.stage in ("gradient", "none"):
+        return None
+    if run.history.constrained:
         return None
     if run.stage == "descent" and run.exact:
         return None  # a function without noise is not noisy: see `oscillating`
@@ -264,7 +277,8 @@ def noise(run: Record) -> Finding | None:
         return None
     quarters = np.array_split(values, 4)
     chance, before = fluctuation(quarters[3]), fluctuation(quarters[1])
-    fell = run.first - run.told.level(0.8, 1.0)
+    first = float(np.median(values[: max(1, min(5, len(values) // 20))]))
+    fell = first - run.told.level(0.8, 1.0)
     if chance <= at.ROUNDING * float(np.abs(values).max()) or chance < at.LASTING * before:
         return None
     if fell >= at.NOISE * chance:

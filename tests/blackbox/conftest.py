@@ -2,7 +2,8 @@
 
 The laws: a test that is marked ``law(number)`` is run for each method of the table. The methods of
 `EVERY_CASE` meet all cases of it in the fast suite, the others one, which their name picks; the
-rest is marked slow. A new row of the table needs no edit here.
+rest is marked slow. A new row of the table needs no edit here. The rules of gradient descent share
+all of their loop: each meets law 1, and every other test meets two of them, which its name picks.
 """
 
 import gc
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 
 from blackbox import ALGORITHMS, Method, Optimizer, Result, minimize
+from tests.blackbox.descents import DESCENTS
 
 N = 4
 BOX = [(-5.0, 5.0)] * N
@@ -45,9 +47,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.user_properties += [("method", method), *(("law", law) for law in laws)]
         if method not in EVERY_CASE and item.get_closest_marker("slow") is None:
             cases[method, item.nodeid.partition("[")[0]].append(item)
+    leave_to_a_few(items)
     for key, same in cases.items():
         kept = zlib.crc32(repr(key).encode()) % len(same)
         for item in same[:kept] + same[kept + 1 :]:
+            item.add_marker(pytest.mark.slow)
+
+
+def leave_to_a_few(items: list[pytest.Item]) -> None:
+    """Mark tests of the rules of gradient descent slow, but of each test those of two rules."""
+    family = [name for name in DESCENTS if name != "adam" and ALGORITHMS[name].installed]
+    for item in items:
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        method = method_of(item) or params.get("method")
+        costly = item.path.parent.name == "blackbox" or item.path.name == "test_together.py"
+        if not costly or method not in family or 1 in laws_of(item):
+            continue
+        first = zlib.crc32(item.nodeid.partition("[")[0].encode()) % len(family)
+        if method not in (family[first], family[(first + len(family) // 2) % len(family)]):
             item.add_marker(pytest.mark.slow)
 
 

@@ -3,11 +3,12 @@
 import numpy as np
 
 from blackbox import ALGORITHMS, minimize
+from tests.blackbox.descents import rates
 
 N = 4
 BOX = [(-5.0, 5.0)] * N
 STEADY = [name for name, row in ALGORITHMS.items() if row.changing]
-OPTIONS = {name: {"lr": 0.1} if name == "adam" else {"popsize": 6} for name in STEADY}
+OPTIONS = {name: {"lr": 0.1} if name == "adam" else rates(name, {"popsize": 6}) for name in STEADY}
 
 
 class LeastSquares:

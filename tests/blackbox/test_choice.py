@@ -7,6 +7,7 @@ import pytest
 from scipy.optimize import OptimizeWarning
 
 from blackbox import ALGORITHMS, Optimizer, minimize
+from tests.blackbox.descents import rates
 
 BOX = [(-5.0, 5.0)] * 2
 
@@ -151,7 +152,7 @@ def test_the_target_ends_a_run_with_success(name):
         return seen[-1]
 
     start = None if ALGORITHMS[name].start == "seeded" else [3.0, -3.0]
-    options = {"lr": 0.1} if name == "adam" else {}
+    options = rates(name)
     result = minimize(
         fun, start, method=name, bounds=BOX, seed=0, target=1.0, options=options, budget=5000
     )

@@ -5,6 +5,7 @@ import pytest
 from scipy.optimize import Bounds, NonlinearConstraint, OptimizeWarning
 
 from blackbox import ALGORITHMS, Optimizer, minimize
+from tests.blackbox.descents import DESCENTS
 
 BOX = [(-5.0, 5.0)] * 3
 
@@ -313,10 +314,10 @@ SIDE_BY_SIDE = [name for name, row in ALGORITHMS.items() if row.kind == "local"]
 @pytest.mark.parametrize("name", [n for n in SIDE_BY_SIDE if not ALGORITHMS[n].exclusive])
 def test_each_start_is_walked_as_it_would_be_alone(name, no_thread_left):
     options = {"maxiter": 15} if "maxiter" in ALGORITHMS[name].options() else {}
-    budget = 500 if name == "adam" else None
+    budget = 500 if name in DESCENTS else None
     settings = {"method": name, "bounds": BOX, "options": options}
     result = minimize(rastrigin, STARTS, budget=budget, **settings)
-    alone = [minimize(rastrigin, x, **settings) for x in STARTS] if name != "adam" else []
+    alone = [minimize(rastrigin, x, **settings) for x in STARTS] if budget is None else []
     for i, one in enumerate(alone):
         assert np.array_equal(result.ends_x[i], one.get("solver_x", one.x))
     if alone:

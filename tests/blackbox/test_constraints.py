@@ -6,6 +6,7 @@ from scipy.optimize import LinearConstraint, NonlinearConstraint
 
 from blackbox import ALGORITHMS, Optimizer, minimize
 from blackbox.constraints import Constraints, measure_violation
+from tests.blackbox.descents import rates
 
 BOX = [(-5.0, 5.0)] * 2
 
@@ -40,7 +41,7 @@ SEARCH = [name for name, row in ALGORITHMS.items() if row.kind == "global"]
     ids=["ineq", "ineq and eq", "disc"],
 )
 def test_local_methods_end_at_the_constrained_optimum(name, constraint, x, value):
-    options = {"lr": 0.05} if name == "adam" else {}
+    options = rates(name)
     settings = {"constraints": constraint, "bounds": BOX, "seed": 0, "options": options}
     result = minimize(bowl, [0.0, 0.5], method=name, **settings)
     assert np.allclose(result.x, x, atol=5e-3)

@@ -34,7 +34,7 @@ BAD = [
     ("muon", {"adamw_eps": -1.0}, "torch.optim.AdamW refuses.*epsilon"),
     ("cma", {"schedule": "cosine"}, "'cma' has no option 'schedule': .*'adam', 'sgd'"),
     ("nelder-mead", {"clip_norm": 1.0}, "'clip_norm': that is for methods that take a step"),
-    ("torch", {"optimizer": "Adma"}, "unknown optimizer 'Adma'.*'Adam'"),
+    ("torch", {"optimizer": "Adaam"}, "unknown optimizer 'Adaam'.*'Adam'"),
     ("torch", {"optimizer": "torch.optim.Nothing"}, "can't be imported"),
     ("torch", {"optimizer": "no.such.Thing"}, "can't be imported"),
     ("torch", {"optimizer": "LBFGS"}, "by a gradient alone.*method='lbfgs'"),
@@ -109,7 +109,7 @@ def test_the_extra_library_is_looked_up_after_torch():
     expected = walk_by(optimizer=pytorch_optimizer.Lion)
     assert np.array_equal(fun.walk(), expected)
     # torch has a Muon too, which takes matrices only; the perceptron has vectors.
-    with pytest.raises(ValueError, match="Muon refuses.*2D"):
+    with pytest.raises(ValueError, match=r"Muon refuses.*2D"):
         walk_by(optimizer="Muon")
 
 

@@ -12,6 +12,7 @@ from blackbox import ALGORITHMS, Optimizer, Stop, minimize
 from blackbox.algorithms import Method
 from blackbox.blocking import Blocking, Pointwise
 from blackbox.types import Ask, Problem, Told
+from tests.blackbox import descents
 from tests.blackbox.minibatches import BOX, STEADY, LeastSquares, N, at_full_fidelity, search
 
 
@@ -179,7 +180,7 @@ def test_what_full_returns_is_checked(value, error, says):
 )
 def test_promises_hold_whatever_fails(name, budget, size, starts, rates):
     fun = Failing(*rates)
-    options = {"lr": 0.1} if name == "adam" else {"popsize": size}
+    options = descents.rates(name, {"popsize": size})
     rows = starts if ALGORITHMS[name].several_starts else min(starts, 1)
     x0 = np.random.default_rng(size).uniform(-5, 5, (rows, N)) if rows else None
     result = search(fun, name, x0, budget=budget, options=options)

@@ -7,6 +7,7 @@ import pytest
 
 from blackbox import ALGORITHMS, minimize
 from blackbox.noise import FIRST, SHARE, Estimate
+from tests.blackbox.descents import rates
 
 BOX = [(-5.0, 5.0)] * 3
 STANDING = [name for name, row in ALGORITHMS.items() if row.noise != "exact"]
@@ -43,7 +44,7 @@ def test_an_estimate_is_that_of_numpy():
 
 @pytest.mark.parametrize("name", STANDING)
 def test_the_value_of_the_result_is_not_the_luckiest_one(name):
-    options = {"lr": 0.05} if name == "adam" else {}
+    options = rates(name)
     gaps = {False: [], True: []}
     for noisy in gaps:
         for seed in range(4):

@@ -22,8 +22,8 @@ CALLS = 1000
 class LBFGS(Blocking):
     """``torch.optim.LBFGS``, stepped until one of its tolerances is met.
 
-    Where the value or the gradient is not finite it begins again at its best point, with half the
-    learning rate.
+    Where the value or the gradient is not finite, or its steps have become small higher up than it
+    began, it begins again at its best point with half the learning rate.
 
     Attributes
     ----------
@@ -88,15 +88,17 @@ class LBFGS(Blocking):
             optimizer.step(closure)
             done = _iterations(optimizer) - before
             iterations += done
-            if closure.failed and closure.here():
+            small = done < self.max_iter and closure.count - evaluated < self._most
+            if (closure.failed and closure.here()) or (small and closure.astray()):
                 returns += 1
                 if closure.best_x is None or returns > STUCK:
-                    reason = "no finite value and gradient, neither here nor at any good point"
+                    reason = "no finite value and gradient, or no way down from any good point"
                     return closure.end(Stop(reason, success=False, status=3), iterations)
                 rate /= 2
                 point.copy_(torch.from_numpy(closure.best_x))
                 optimizer = self._begin(point, rate)
-            elif done < self.max_iter and closure.count - evaluated < self._most:
+                closure.begin()
+            elif small:
                 reason = "the gradient is within tolerance_grad, or a step within tolerance_change"
                 return closure.end(Stop(reason, success=True), iterations)
         reason = f"{CALLS} steps of max_iter={self.max_iter} iterations; raise it to go on"
@@ -148,6 +150,7 @@ class _Closure:
         self._x: Array = point.numpy()  # torch's own memory
         self._latest: Array | None = None
         self._told = math.inf
+        self._begun: float | None = None
         self._lowest, self._highest = math.inf, -math.inf
         self._best_slope: Array | None = None
         self.failed = False
@@ -158,6 +161,14 @@ class _Closure:
         """Whether torch's point is the latest that was evaluated."""
         return self._latest is not None and np.array_equal(self._x, self._latest, equal_nan=True)
 
+    def astray(self) -> bool:
+        """Whether the latest value is above the first since `begin`, as after too long steps."""
+        return self._begun is not None and self._told > self._begun
+
+    def begin(self) -> None:
+        """Take in that the next value is where it begins."""
+        self._begun = None
+
     def __call__(self) -> float:
         self.count += 1
         if not self.here():
@@ -165,6 +176,8 @@ class _Closure:
             value, slope = self._look(self._x.astype(np.float64))
             self._point.grad = self._point.new_tensor(slope)
             self._told = value
+        if self._begun is None:
+            self._begun = self._told
         return self._told
 
     def _look(self, x: Array) -> tuple[float, Array]:

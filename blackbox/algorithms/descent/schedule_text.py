@@ -174,7 +174,10 @@ def read(text: str) -> list[Phase]:
 def _read_phase(part: str, text: str) -> Phase:
     found = re.fullmatch(r"([A-Za-z][\w -]*?)\s*(?:\((.*)\))?", part, re.DOTALL)
     if found is None:
-        raise _error(text, f"{part!r} is no phase; write name, name(length) or name(key=value)")
+        raise _error(
+            text,
+            f"{part!r} is no phase; write name, name(length) or name(key=value), and + between",
+        )
     name = _find(found[1], text)
     known = NAMES[name]
     length: Length | None = WARMUP if name == "warmup" else None
@@ -208,7 +211,7 @@ def _read_length(word: str, name: str, text: str, place: int, given: list[str]) 
     length = _read_value(word)
     if name in ON_LOSSES or not Steps().takes(length):
         what = "has no length" if name in ON_LOSSES else f"has a length that is {Steps()}"
-        raise _error(text, f"{name!r} {what}; got {word!r}. {_usage(name)}")
+        raise _error(text, f"{name!r} {what}; got {word!r}; {_usage(name)}")
     assert isinstance(length, int | Share)
     return length
 

@@ -41,14 +41,14 @@ def _look(
     problem: Problem, runs: "Runs", count: int
 ) -> Generator[Ask, Told, tuple[Array, Array, Array | None]]:
     """Ask for values and gradients at the runs' points; the mean of several where asked to."""
-    values, slopes, validation = yield from _look_once(problem, runs)
+    values, slopes, validation = first = yield from _look_once(problem, runs)
+    if count == 1:
+        return first
     for _ in range(count - 1):
         more, steeper, late = yield from _look_once(problem, runs)
         values, slopes = values + more, slopes + steeper
         validation = validation if late is None else late
-    return (
-        (values, slopes, validation) if count == 1 else (values / count, slopes / count, validation)
-    )
+    return values / count, slopes / count, validation
 
 
 def _look_once(
@@ -81,7 +81,7 @@ class Runs:
         self._bounded = bool(np.isfinite(problem.lower).any() or np.isfinite(problem.upper).any())
         self._flat = starts.astype(problem.dtype)
         self._slopes = np.zeros_like(self._flat)
-        self._all = np.ones(k, dtype=bool)
+        self._all, self._zeros = np.ones(k, dtype=bool), np.zeros(k)
         self._best, self._best_values = self._flat.copy(), np.full(k, math.inf)
         self._skips, self._returns = np.zeros(k, dtype=int), np.zeros(k, dtype=int)
         self._troubled = False
@@ -129,9 +129,8 @@ class Runs:
         else:
             with np.errstate(over="ignore"):
                 self._slopes[...] = slopes
-        finite = np.isfinite(self._slopes)
-        healthy = bool(finite.all()) and bool(np.isfinite(values).all())
-        good = self._all if healthy else np.isfinite(values) & finite.all(axis=1)
+        healthy = self._all_finite(values)
+        good = self._all if healthy else np.isfinite(values) & np.isfinite(self._slopes).all(axis=1)
         self._keep_best(values, good)
         clip(self._slopes, self._problem.blocks, self._descent.clip_norm, self._descent.clip_value)
         if healthy:
@@ -148,6 +147,14 @@ class Runs:
         if self._troubled and (self._returns >= STUCK).all():
             return Stop("no finite gradient, neither here nor at any good point", False, 3)
         return stop
+
+    def _all_finite(self, values: Array) -> bool:
+        """Whether all numbers are finite; cheaply, by dot products, where none is huge."""
+        if not math.isfinite(np.vdot(values, self._zeros)):
+            return False
+        if math.isfinite(np.vdot(self._slopes, self._slopes)):
+            return True
+        return bool(np.isfinite(self._slopes).all())
 
     def _keep_best(self, values: Array, good: Any) -> None:
         better = good if self._problem.changing else good & (values < self._best_values)

@@ -1,6 +1,7 @@
 """Methods that live by gradients: torch.optim, and pytorch-optimizer, which is an extra."""
 
 from functools import partial
+from typing import Any
 
 from blackbox.algorithms.method import Method, Proof
 
@@ -23,7 +24,7 @@ _rule = partial(
 _apart = partial(
     _rule, batch="the starts (k, n), stepped one by one; without gradients their stencils"
 )
-_extra = {"library": "pytorch-optimizer", "requires": "pytorch_optimizer"}
+_extra: dict[str, Any] = {"library": "pytorch-optimizer", "requires": "pytorch_optimizer"}
 
 _TWO = "two vectors a start"
 
@@ -85,7 +86,7 @@ ROWS = [
         "adamw",
         "descent.rules:AdamW",
         "AdamW: Adam with a weight decay of its own",
-        proof=Proof(1e-6, 10, 20_000, {"lr": 0.05, "weight_decay": 0.0}),
+        proof=Proof(1e-6, 10, 6000, {"lr": 0.05, "weight_decay": 0.0}),
         paper="Loshchilov, I., Hutter, F. (2019), Decoupled weight decay regularization, ICLR",
         memory="two moments a start",
     ),
@@ -93,7 +94,7 @@ ROWS = [
         "nadam",
         "descent.rules:NAdam",
         "NAdam: Adam with Nesterov's momentum",
-        proof=Proof(1e-6, 10, 20_000, {"lr": 0.05}),
+        proof=Proof(1e-6, 10, 6000, {"lr": 0.05}),
         paper="Dozat, T. (2016), Incorporating Nesterov momentum into Adam, ICLR workshop",
         memory="two moments a start",
     ),
@@ -101,7 +102,7 @@ ROWS = [
         "radam",
         "descent.rules:RAdam",
         "RAdam: Adam, rectified while its averages are young",
-        proof=Proof(1e-6, 10, 20_000, {"lr": 0.05}),
+        proof=Proof(1e-6, 10, 6000, {"lr": 0.05}),
         paper="Liu, L., Jiang, H., He, P., Chen, W., Liu, X., Gao, J., Han, J. (2020), On the "
         "variance of the adaptive learning rate and beyond, ICLR",
         memory="two moments a start",
@@ -127,7 +128,7 @@ ROWS = [
         "adafactor",
         "descent.rules:Adafactor",
         "Adafactor: squared gradients of a matrix by rows and columns alone; starts run one by one",
-        proof=Proof(1e-5, 10, 20_000, {"lr": 0.1}),
+        proof=Proof(1e-4, 10, 10_000, {"lr": 0.1}),
         paper="Shazeer, N., Stern, M. (2018), Adafactor: adaptive learning rates with sublinear "
         "memory cost, ICML",
         memory="a row and a column for each matrix, a vector for all else, a start",
@@ -136,7 +137,7 @@ ROWS = [
         "muon",
         "descent.muon:Muon",
         "Muon for a model's matrices, AdamW for all else: without matrices it is AdamW",
-        proof=Proof(1e-6, 10, 20_000, {"lr": 0.05, "adamw_weight_decay": 0.0}),
+        proof=Proof(1e-6, 10, 6000, {"lr": 0.05, "adamw_weight_decay": 0.0}),
         paper="Jordan, K., Jin, Y., Boza, V., You, J., Cesista, F., Newhouse, L., Bernstein, J. "
         "(2024), Muon: an optimizer for hidden layers in neural networks, "
         "kellerjordan.github.io/posts/muon",
@@ -166,7 +167,7 @@ ROWS = [
         "lars",
         "descent.extras:LARS",
         "LARS: momentum, with a rate for each matrix by its norm; starts run one by one",
-        proof=Proof(1e-8, 10, 3000, {"lr": 0.01}),
+        proof=Proof(1e-8, 10, 3000, {"lr": 0.05}),
         paper="You, Y., Gitman, I., Ginsburg, B. (2017), Large batch training of convolutional "
         "networks, arXiv:1708.03888",
         memory="the momentum, a vector a start",
@@ -176,7 +177,7 @@ ROWS = [
         "lamb",
         "descent.extras:Lamb",
         "LAMB: Adam, with a rate for each tensor by its norm; starts run one by one",
-        proof=Proof(1e-4, 10, 20_000, {"lr": 0.05}),
+        proof=Proof(1e-4, 10, 6000, {"lr": 0.05, "schedule": "cosine"}),
         paper="You, Y. et al. (2020), Large batch optimization for deep learning: training BERT in "
         "76 minutes, ICLR",
         memory="two moments a start",
@@ -186,7 +187,7 @@ ROWS = [
         "ftrl",
         "descent.extras:FTRL",
         "FTRL-Proximal: each variable made anew from all its gradients, sparse by a penalty",
-        proof=Proof(1e-6, 10, 10_000, {"lr": 1.0}),
+        proof=Proof(1e-6, 10, 5000, {"lr": 1.0}),
         paper="McMahan, H. B. et al. (2013), Ad click prediction: a view from the trenches, KDD",
         memory=_TWO,
         **_extra,
@@ -195,7 +196,7 @@ ROWS = [
         "shampoo",
         "descent.extras:Shampoo",
         "Shampoo: gradients preconditioned along each side of a tensor; starts run one by one",
-        proof=Proof(1e-6, 10, 10_000, {"lr": 1.0}),
+        proof=Proof(1e-6, 10, 5000, {"lr": 1.0}),
         paper="Gupta, V., Koren, T., Singer, Y. (2018), Shampoo: preconditioned stochastic tensor "
         "optimization, ICML",
         memory="two d x d matrices for each side d of each tensor; of a flat vector two n x n",
@@ -206,7 +207,7 @@ ROWS = [
         "torch",
         "descent.named:Named",
         "Any other optimizer of torch or pytorch-optimizer, by the option optimizer",
-        proof=Proof(1e-6, 10, 20_000, {"arguments": {"lr": 0.05}}),
+        proof=Proof(1e-6, 10, 6000, {"arguments": {"lr": 0.05}}),
         paper="of each: see its library",
         memory="that of the optimizer chosen",
     ),
