@@ -145,9 +145,12 @@ def _begun(line: bytes) -> bool:
     return not content or re.match(rb'[0-9a-f]{8} \{"journal"', content) is not None
 
 
-def write_line(content: Mapping[str, Any]) -> bytes:
-    """Return a whole line."""
+def write_line(content: Mapping[str, Any], packed: Mapping[bytes, bytes] | None = None) -> bytes:
+    """Return a whole line; what is packed is JSON's already, and may be long."""
     text = _ENCODER.encode(content).encode()
+    if packed:
+        more = b"".join(b',"%b":"%b"' % item for item in packed.items())
+        text = b"%b%b}" % (text[:-1], more)
     return b"%08x %b\n" % (zlib.crc32(text), text)
 
 
@@ -186,15 +189,16 @@ def write_batch(batch: Batch) -> bytes:
     """Return the line of a batch."""
     line: dict[str, Any] = {"k": batch.kind, "h": batch.digest, "t": round(batch.seconds, 6)}
     line["y"] = _pack_values(batch.values)
-    if batch.points is not None:
-        line["x"] = pack(batch.points)
     if batch.row is not None:
         line["i"] = batch.row
-    if batch.gradients is not None:
-        line["g"] = pack(batch.gradients)
     if batch.failed:
         line["f"] = {str(row): list(how) for row, how in batch.failed.items()}
-    return write_line(line)
+    packed = {}
+    if batch.points is not None:
+        packed[b"x"] = _base64(batch.points)
+    if batch.gradients is not None:
+        packed[b"g"] = _base64(batch.gradients)
+    return write_line(line, packed)
 
 
 def write_end(end: End) -> bytes:
@@ -256,8 +260,11 @@ def digest(numbers: NDArray[Any]) -> str:
 
 def pack(array: NDArray[Any]) -> str:
     """Return numbers as a text: base64 of 8-byte floats."""
-    data = np.ascontiguousarray(array, "<f8").tobytes()
-    return binascii.b2a_base64(data, newline=False).decode()
+    return _base64(array).decode()
+
+
+def _base64(array: NDArray[Any]) -> bytes:
+    return binascii.b2a_base64(np.ascontiguousarray(array, "<f8").tobytes(), newline=False)
 
 
 def unpack(text: Any, n: int) -> Array:

@@ -114,16 +114,19 @@ class Replayed(Objective):
             self.done = at = end
         if at == len(points):
             return
-        rest, values, told = points[at:], out[at:], None
+        rest, values, told = (points[at:], out[at:], None) if at else (points, out, None)
         self._objective.done = 0
         try:
             told = evaluate(rest, values)
         finally:
             done, failed = self._objective.done, self._objective.failed
             self.done = at + done
-            self.failed |= {at + row: how for row, how in failed.items()}
+            if failed:
+                self.failed |= {at + row: how for row, how in failed.items()}
+            if done < len(rest):
+                rest, values = rest[:done], values[:done]
             if done and (told is not None or gradients is None):
-                self._write(kind, rest[:done], values[:done], told, failed)
+                self._write(kind, rest, values, told, failed)
         if gradients is not None:
             gradients[at:] = told
 
@@ -153,5 +156,7 @@ class Replayed(Objective):
         gradients: Array | None = None,
         failed: Mapping[int, Failed] | None = None,
     ) -> None:
-        how = {row: (each.kind, each.message) for row, each in (failed or {}).items()}
+        how = None
+        if failed:
+            how = {row: (each.kind, each.message) for row, each in failed.items()}
         self._journal.append(kind, points, values, gradients, self._history.elapsed(), how)

@@ -63,7 +63,7 @@ def try_case(row: Method, case: Case) -> Outcome | None:
     wrapped = sphere if case.wrap is None else case.wrap(sphere)
     fun = Seen(wrapped) if callable(wrapped) else wrapped
     arguments: dict[str, Any] = {"x0": [1.0, 2.0], "bounds": [(-5.0, 5.0)] * N, "seed": 0}
-    arguments |= {"budget": BUDGET, "method": row.name, "options": options} | case.change
+    arguments |= {"budget": BUDGET, "method": row.name, "options": options} | dict(case.change)
     evaluated = fun.values if isinstance(fun, Seen) else []
     try:
         result = minimize(fun, **arguments)

@@ -139,6 +139,13 @@ class Record:
         return self.true if len(self.true) >= at.STEPS // 2 else self.told
 
     @property
+    def fall(self) -> float:
+        """By how much the loss ever fell: in the last stage, or over the whole run if that is more."""
+        values = self.told.values
+        here = float(values[0] - values.min()) if len(values) else 0.0
+        return float(np.nanmax([here, self.best_at(0.0) - self.best_at(1.0), 0.0]))
+
+    @property
     def spent(self) -> int:
         """All evaluations."""
         return self.history.evaluation_count
@@ -185,3 +192,9 @@ def _last_stage(history: "History", curves: "Curves") -> tuple[Stage, Array, Arr
 def _track(spent: Array, values: Array) -> Track:
     good = np.isfinite(values)
     return Track(spent[good], values[good])
+
+
+def tenths(values: Array) -> tuple[float, float]:
+    """Return the medians of the first and the last tenth."""
+    count = max(1, len(values) // 10)
+    return float(np.median(values[:count])), float(np.median(values[-count:]))

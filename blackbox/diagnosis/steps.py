@@ -4,8 +4,7 @@ import numpy as np
 
 from blackbox.diagnosis import thresholds as at
 from blackbox.diagnosis.finding import Fact, Finding, show
-from blackbox.diagnosis.record import Record, fluctuation
-from blackbox.diagnosis.trends import tenths
+from blackbox.diagnosis.record import Record, fluctuation, tenths
 from blackbox.types import Array
 
 
@@ -14,7 +13,7 @@ def oscillating(run: Record) -> Finding | None:
     values = run.true.values
     if not run.descends or run.history.constrained or len(values) < at.STEPS:
         return None
-    return _swings(run, values) or _leaps(run)
+    return _swings(run, values) or leaps(run)
 
 
 def _swings(run: Record, values: Array) -> Finding | None:
@@ -22,7 +21,7 @@ def _swings(run: Record, values: Array) -> Finding | None:
     changes = np.diff(half)
     up, down = float(changes[changes > 0].sum()), float(-changes[changes < 0].sum())
     low, high = np.quantile(half, [0.1, 0.9])
-    swing, fall = float(high - low), float(values[0] - values.min())
+    swing, fall = float(high - low), run.fall
     if not (swing > at.SWING * fall and up > at.BACK * down and swing > at.ROUNDING * abs(low)):
         return None
     evidence: dict[str, Fact] = {
@@ -33,14 +32,14 @@ def _swings(run: Record, values: Array) -> Finding | None:
     return _too_high(run, evidence)
 
 
-def _leaps(run: Record) -> Finding | None:
-    """Steps over a valley to and fro, whose two sides may well be equally high."""
+def leaps(run: Record) -> Finding | None:
+    """Find steps over a valley to and fro, whose two sides may well be equally high."""
     curves, track = run.curves, run.told
-    if not run.exact:
+    if not (run.descends and run.exact and len(track)):
         return None
     labour = (curves.gradient_norm[:-1] * curves.step_size[1:])[len(curves.loss) // 2 :]
     labour = labour[np.isfinite(labour)]
-    fall = float(track.values[0] - track.values.min())
+    fall = run.fall
     gained = track.level(0.45, 0.55) - track.level(0.9, 1.0)
     if not len(labour) or gained > at.SWING * fall:
         return None

@@ -6,7 +6,8 @@ import numpy as np
 
 from blackbox.diagnosis import thresholds as at
 from blackbox.diagnosis.finding import Fact, Finding, show
-from blackbox.diagnosis.record import Record, Track, fluctuation
+from blackbox.diagnosis.record import Record, Track, fluctuation, tenths
+from blackbox.diagnosis.steps import leaps
 from blackbox.types import Array
 
 
@@ -41,7 +42,7 @@ def unfinished(run: Record) -> Finding | None:
     }
     if run.terms.budget is not None:
         evidence["budget"] = run.terms.budget
-    remedy = "Give it more: raise budget= (or max_seconds=)."
+    remedy = "Give it more: raise what ended it, budget=, max_seconds= or the method's own limit."
     if run.terms.kind == "baseline":
         remedy += " A method that learns from what it sees would need less: method='auto'."
     elif run.stage == "descent":
@@ -62,6 +63,8 @@ def _falls(track: Track) -> bool:
 
 def flat(run: Record) -> Finding | None:
     """Find a loss that has not moved since the start."""
+    if leaps(run):
+        return None  # between two sides that are equally high
     return _nothing_differs(run) or _never_left(run) or _nothing_arrives(run)
 
 
@@ -212,7 +215,7 @@ def _blown(run: Record) -> Finding | None:
     lost = int(np.isinf(run.curves.loss).sum())
     if not len(told):
         return None
-    size = abs(run.first) + (run.first - min(run.first, float(told.min())))
+    size = abs(run.first) + run.fall
     peak = float(told.max())
     if not peak - run.first > at.BLOWN * size:
         return None
@@ -238,8 +241,7 @@ def _ended_higher(run: Record) -> Finding | None:
         return None
     first = float(values[0]) if track is run.true else run.first
     end, chance = track.level(0.8, 1.0), fluctuation(values[len(values) // 2 :])
-    fell = first - min(first, float(values.min()))
-    if not end - first > max(at.CERTAIN * chance, at.SWING * fell, at.ROUNDING * abs(first)):
+    if not end - first > max(at.CERTAIN * chance, at.SWING * run.fall, at.ROUNDING * abs(first)):
         return None
     evidence: dict[str, Fact] = {"first loss": first, "level at the end": end}
     evidence["fluctuation"] = chance
@@ -293,12 +295,6 @@ def noise(run: Record) -> Finding | None:
         "generation (popsize).",
     }.get(run.stage, "Say noisy=True with method='cma', or average several evaluations in fun.")
     return Finding("noise", words, evidence, remedy)
-
-
-def tenths(values: Array) -> tuple[float, float]:
-    """Return the medians of the first and the last tenth."""
-    count = max(1, len(values) // 10)
-    return float(np.median(values[:count])), float(np.median(values[-count:]))
 
 
 def _norms(run: Record) -> Array:

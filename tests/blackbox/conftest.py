@@ -3,7 +3,8 @@
 The laws: a test that is marked ``law(number)`` is run for each method of the table. The methods of
 `EVERY_CASE` meet all cases of it in the fast suite, the others one, which their name picks; the
 rest is marked slow. A new row of the table needs no edit here. The rules of gradient descent share
-all of their loop: each meets law 1, and every other test meets two of them, which its name picks.
+all of their loop: each meets law 1 and its oracles; every test of another law meets two of them,
+and all other tests one, which the test's name picks.
 """
 
 import gc
@@ -60,11 +61,15 @@ def leave_to_a_few(items: list[pytest.Item]) -> None:
     for item in items:
         params = item.callspec.params if hasattr(item, "callspec") else {}
         method = method_of(item) or params.get("method")
-        costly = item.path.parent.name == "blackbox" or item.path.name == "test_together.py"
-        if not costly or method not in family or 1 in laws_of(item):
+        file, folder = item.path.stem, item.path.parent.name
+        own = file.startswith("test_descent")
+        if own or (folder != "blackbox" and file != "test_together") or method not in family:
             continue
-        first = zlib.crc32(item.nodeid.partition("[")[0].encode()) % len(family)
-        if method not in (family[first], family[(first + len(family) // 2) % len(family)]):
+        if 1 in laws_of(item):
+            continue
+        first = zlib.crc32(item.nodeid.partition("[")[0].encode())
+        picked = [first, first + len(family) // 2][: 2 if laws_of(item) else 1]
+        if method not in [family[i % len(family)] for i in picked]:
             item.add_marker(pytest.mark.slow)
 
 

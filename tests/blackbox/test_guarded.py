@@ -1,6 +1,5 @@
 """Evaluation in child interpreters: what hangs, crashes or raises costs one evaluation."""
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -21,22 +20,6 @@ from blackbox.workers import Call
 
 ROOT = Path(__file__).resolve().parents[2]
 START = np.zeros(2)
-
-
-def gone(pid):
-    """Whether a process has ended, and was waited for."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return False
-
-
-def wait_until(condition, seconds=10.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.02)
 
 
 def outcomes(fun, points, workers=2, timeout=None):
@@ -72,16 +55,14 @@ def test_each_way_to_fail_costs_one_evaluation(no_thread_left):
 def test_a_run_goes_on_past_all_of_them(no_thread_left):
     def fun(x):
         if x[0] > 1.5:
-            os._exit(1)
-        if x[1] > 1.5:
             time.sleep(60)
+        if x[1] > 1.5:
+            os._exit(1)
         return float(np.sum((x - 1) ** 2))
 
-    result = minimize(
-        fun, START, method="cma", seed=0, budget=40, workers=2, timeout=0.5, options={"sigma0": 0.7}
-    )
-    assert result.nfev == 40
-    assert result.fun < 1
+    settings = {"method": "random", "bounds": [(-2, 2)] * 2, "seed": 6, "budget": 12}
+    result = minimize(fun, workers=2, timeout=0.5, **settings)
+    assert result.nfev == 12
     failures = result.history.failures
     assert set(failures) == {"timeout", "lost"}
     assert sum(each.count for each in failures.values()) == result.history.failure_count
@@ -272,7 +253,8 @@ def fun(x):
         os._exit(1)
     return distance(x)
 
-print(minimize(fun, [0.0, 0.0], method="cma", seed=0, budget=60, workers=2).history.failures.keys())
+settings = {"bounds": [(-2, 2)] * 2, "seed": 1, "budget": 10, "workers": 2}
+print(minimize(fun, method="random", **settings).history.failures.keys())
 """
 
 
@@ -294,133 +276,3 @@ def test_a_script_needs_no_guard(way, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "dict_keys(['lost'])\n"
-
-
-LONG = """
-import os, sys, time
-from blackbox import minimize
-
-def fun(x):
-    open(sys.argv[1] + f"/{os.getpid()}", "w").close()
-    if len(sys.argv) > 2:
-        import subprocess
-        child = subprocess.Popen(["sleep", "600"])
-        open(sys.argv[1] + f"/{child.pid}", "w").close()
-    time.sleep(600)
-
-minimize(fun, [0.0, 0.0], method="cma", seed=0, workers=2)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix", reason="orphans are told by their parent's number")
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("more", [[], ["more"]], ids=["alone", "with programs"])
-def test_children_do_not_outlive_their_parent(number, more, tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, "-c", LONG, str(tmp_path), *more],
-        cwd=ROOT,
-        stderr=subprocess.DEVNULL,
-    )
-
-    def begun():
-        return [int(path.name) for path in tmp_path.iterdir()]
-
-    wait_until(lambda: len(begun()) == 2 + 2 * len(more), 60)
-    process.send_signal(number)
-    assert process.wait(10) == -number
-    wait_until(lambda: all(map(gone, begun())))
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix", reason="processes come in groups")
-def test_programs_of_a_late_evaluation_end_with_it(tmp_path):
-    def fun(x):
-        child = subprocess.Popen(["sleep", "600"])
-        (tmp_path / str(child.pid)).touch()
-        time.sleep(600)
-
-    [given] = outcomes(fun, [1], timeout=0.5)
-    assert given.kind == "timeout"
-    [pid] = [int(path.name) for path in tmp_path.iterdir()]
-    wait_until(lambda: gone(pid))
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_a_stopped_child_is_late_even_for_long_points():
-    def fun(x):
-        if x[0]:
-            os.kill(os.getpid(), signal.SIGSTOP)
-        return x[0]
-
-    points = np.zeros((3, 100_000))
-    points[1] = 1
-    with Crew(1, 1.0) as crew:
-        given = list(crew.map(Call(fun, ()), points))
-    assert [given[0], given[1].kind, given[2]] == [0.0, "timeout", 0.0]
-
-
-@pytest.mark.slow
-def test_idle_children_end_and_are_replaced(monkeypatch):
-    monkeypatch.setattr("blackbox.guarded.IDLE_LIMIT", 0.5)
-    with Crew(1) as crew:
-        call = Call(lambda x: float(os.getpid()), ())
-        [first] = crew.map(call, np.zeros((1, 1)))
-        wait_until(lambda: not crew._idle[0].running)
-        [second] = crew.map(call, np.zeros((1, 1)))
-    assert first != second
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_a_hundred_kills_lose_nothing(tmp_path):
-    seen, over, kills = tmp_path, threading.Event(), []
-
-    def fun(x):
-        (seen / str(os.getpid())).touch()
-        time.sleep(0.002)
-        return float(np.sum((x - 1) ** 2))
-
-    def enough(x):
-        if len(kills) >= 100:
-            raise StopIteration
-
-    def kill():
-        rng = np.random.default_rng(0)
-        while len(kills) < 100 and not over.wait(0.05 * rng.random()):
-            for path in seen.iterdir():  # those that have begun to evaluate
-                path.unlink()
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(path.name), signal.SIGKILL)
-                    kills.append(path.name)
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    try:
-        settings = {"method": "random", "bounds": (-3, 3), "seed": 0}
-        result = minimize(fun, START, workers=2, budget=10**6, callback=enough, **settings)
-    finally:
-        over.set()
-        killer.join()
-    assert len(kills) >= 100
-    lost = result.history.failures["lost"].count if result.history.failures else 0
-    assert result.history.failure_count == lost  # where both tries were hit
-    alone = minimize(fun, START, budget=result.nfev, **settings)
-    assert result.nfev == alone.nfev
-    if not lost:
-        assert np.array_equal(result.x, alone.x)
-
-
-@pytest.mark.slow
-def test_guarding_is_cheap():
-    call = Call(lambda x: float(x @ x), ())
-    points = np.ones((1, 10))
-    with Crew(1, 60.0) as crew:
-        list(crew.map(call, points))
-        times = []
-        for _ in range(2000):
-            began = time.perf_counter()
-            list(crew.map(call, points))
-            times.append(time.perf_counter() - began)
-    assert np.quantile(times, 0.25) < 200e-6  # others may be busy beside it

@@ -13,6 +13,7 @@ from scipy.optimize import (
     rosen_der,
     rosen_hess,
 )
+from scipy.optimize import minimize as scipy_minimize
 
 from blackbox import Optimizer, minimize
 from blackbox.algorithms import find
@@ -50,9 +51,19 @@ def test_a_simplex_is_no_batch_where_the_limit_is_shorter(maxfev):
     same(*both(rosen, method="Nelder-Mead", options=options))
 
 
-@pytest.mark.parametrize("start", [[0.0, 1.0], [2.9, -3.0], [3.0, 0.0]])
+@pytest.mark.parametrize("start", [[0.0, 1.0], [2.9, -2.99], [3.0, 0.0]])
 def test_a_simplex_in_bounds_is_scipys(start):
     same(*both(rosen, start, method="Nelder-Mead", bounds=[(-3, 3), (-3, 3)]))
+
+
+def test_a_simplex_leaves_a_lower_bound_where_scipys_never_does():
+    start, box = [2.9, -3.0], [(-3, 3), (-3, 3)]
+    theirs = scipy_minimize(rosen, start, method="Nelder-Mead", bounds=box)
+    ours = minimize(rosen, start, method="Nelder-Mead", bounds=box)
+    assert theirs.success
+    assert theirs.x[1] == -3.0
+    assert ours.success
+    assert np.allclose(ours.x, 1, atol=1e-3)
 
 
 def test_a_given_simplex_is_used():

@@ -95,7 +95,8 @@ def test_an_executor_that_has_broken_down_is_said():
 @pytest.mark.slow
 def test_a_process_pool_breaks_down_but_for_a_timeout():
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        guarded = minimize(lambda x: x[0] < 0.5 or os._exit(1), START, workers=pool, timeout=60)
+        fun = lambda x: bowl(x) if x[0] < 0.5 else os._exit(1)  # noqa: E731
+        guarded = minimize(fun, START, workers=pool, timeout=60, **SETTINGS)
         assert guarded.history.failures["lost"].count > 0
         with pytest.raises(WorkerError, match="broken down"):
             minimize(lambda x: os._exit(1), START, workers=pool, **SETTINGS)
