@@ -28,12 +28,8 @@ from blackbox.evaluation import ASTRAY, Evaluator
 from blackbox.history import History, all_finite
 from blackbox.noise import Averaging
 from blackbox.objective import Objective
-from blackbox.types import Array, Ask, Callback, RandomStream, Stop, Told
+from blackbox.types import Array, Ask, Callback, RandomStream, Stop, Told, default_interval
 from blackbox.validation import Validation
-
-FULL_EVERY = 10
-"""Generations from one evaluation at full fidelity to the next, beginning with the first: seldom
-enough to take less than a tenth of the budget, often enough to show how the run goes."""
 
 
 def make_evaluator(
@@ -103,15 +99,17 @@ class Announcing(Evaluator):
 class Electing(Announcing):
     """Takes values as provisional, and evaluates what won a generation at full fidelity.
 
-    That is done in the first generation and every tenth from there, where a provisional value
-    reaches the target, and at the end of the run. It counts as an evaluation, and the last one of
-    the budget is held back for it. Only values at full fidelity make an incumbent or reach the
-    target.
+    That is done in the first generation, in every tenth or fewer from there (`default_interval`),
+    where a provisional value reaches the target, and at the end of the run. It counts as an
+    evaluation, and the last one of the budget is held back for it. Only values at full fidelity
+    make an incumbent or reach the target.
     """
 
     provisional = True
     _winner: Array | None = None
     """(n,): the latest, until it is evaluated."""
+    _every = 0
+    """Generations from one evaluation at full fidelity to the next; 0 until the first."""
 
     def __call__(self, ask: Ask) -> Told:
         """Evaluate a batch, and its winner where due. Raises `Halt` when the run is over."""
@@ -184,11 +182,14 @@ class Electing(Announcing):
         return told
 
     def _elect(self, points: Array, values: Array) -> None:
+        if not self._every:
+            budget = self._budget.evaluations
+            self._every = default_interval(None if budget is None else budget // len(points))
         leader = int(values.argmin())
         value, target = float(values[leader]), self._budget.target
         if math.isfinite(value):
             self._winner = points[leader].copy()
-        due = self._generation % FULL_EVERY == 0 or (target is not None and value <= target)
+        due = self._generation % self._every == 0 or (target is not None and value <= target)
         budget = self._budget.evaluations
         last = budget is not None and self._history.evaluation_count + 1 >= budget
         # The last one is held back for the point with the lowest validation loss.

@@ -145,12 +145,12 @@ def _begun(line: bytes) -> bool:
     return not content or re.match(rb'[0-9a-f]{8} \{"journal"', content) is not None
 
 
-def write_line(content: Mapping[str, Any], packed: Mapping[bytes, bytes] | None = None) -> bytes:
-    """Return a whole line; what is packed is JSON's already, and may be long."""
-    text = _ENCODER.encode(content).encode()
-    if packed:
-        more = b"".join(b',"%b":"%b"' % item for item in packed.items())
-        text = b"%b%b}" % (text[:-1], more)
+def write_line(content: Mapping[str, Any]) -> bytes:
+    """Return a whole line."""
+    return _checksum(_ENCODER.encode(content).encode())
+
+
+def _checksum(text: bytes) -> bytes:
     return b"%08x %b\n" % (zlib.crc32(text), text)
 
 
@@ -186,19 +186,20 @@ def read_header(text: bytes) -> dict[str, Any]:
 
 
 def write_batch(batch: Batch) -> bytes:
-    """Return the line of a batch."""
-    line: dict[str, Any] = {"k": batch.kind, "h": batch.digest, "t": round(batch.seconds, 6)}
-    line["y"] = _pack_values(batch.values)
+    """Return the line of a batch; put together by hand, as it is written at each evaluation."""
+    head = f'{{"k":"{batch.kind}","h":"{batch.digest}","t":{batch.seconds:.6f},"y":'
+    parts = [head.encode(), _pack_values(batch.values).encode()]
     if batch.row is not None:
-        line["i"] = batch.row
+        parts.append(b',"i":%d' % batch.row)
     if batch.failed:
-        line["f"] = {str(row): list(how) for row, how in batch.failed.items()}
-    packed = {}
+        failed = {str(row): list(how) for row, how in batch.failed.items()}
+        parts.append(b',"f":' + _ENCODER.encode(failed).encode())
     if batch.points is not None:
-        packed[b"x"] = _base64(batch.points)
+        parts += b',"x":"', _base64(batch.points), b'"'
     if batch.gradients is not None:
-        packed[b"g"] = _base64(batch.gradients)
-    return write_line(line, packed)
+        parts += b',"g":"', _base64(batch.gradients), b'"'
+    parts.append(b"}")
+    return _checksum(b"".join(parts))
 
 
 def write_end(end: End) -> bytes:
@@ -275,10 +276,13 @@ def unpack(text: Any, n: int) -> Array:
     return flat.reshape(-1, n).astype(float)
 
 
-def _pack_values(values: NDArray[Any]) -> Any:
+def _pack_values(values: NDArray[Any]) -> str:
+    """Return values as JSON."""
     if values.dtype.kind == "c":  # of a complex-step difference
-        return {"real": _pack_values(values.real), "imag": _pack_values(values.imag)}
-    return [v if math.isfinite(v) else repr(v) for v in values.tolist()]
+        return f'{{"real":{_pack_values(values.real)},"imag":{_pack_values(values.imag)}}}'
+    finite = math.isfinite
+    texts = [repr(v) if finite(v) else f'"{v!r}"' for v in values.tolist()]
+    return f"[{','.join(texts)}]"
 
 
 def _unpack_values(packed: Any) -> NDArray[Any]:

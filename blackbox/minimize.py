@@ -16,7 +16,7 @@ from blackbox.constraints import measure_violation
 from blackbox.diagnosis.making import make_terms
 from blackbox.evaluation import Evaluator
 from blackbox.failures import OnError, describe
-from blackbox.fidelity import FULL_EVERY, make_evaluator
+from blackbox.fidelity import make_evaluator
 from blackbox.header import make_header, same_seed
 from blackbox.history import History
 from blackbox.journal import Journal
@@ -166,9 +166,10 @@ def minimize(
     Only methods that compare values within a batch take it (`Method.changing`): `cma`, `adam` ...
     Where it has
     ``fun.full(points) -> values`` too, values of batches are provisional: the winner of the first
-    generation, of every tenth from there, of one that seems to reach `target` and of the last is
-    evaluated by `full`, which counts as one evaluation. `result.fun`, `target`, the history's
-    improvements and what a `callback` sees are such values only.
+    generation, of every tenth from there (of fewer in runs of more than a thousand), of one that
+    seems to reach `target` and of the last is evaluated by `full`, which counts as one evaluation.
+    `result.fun`, `target`, the history's improvements and what a `callback` sees are such values
+    only.
 
     Examples
     --------
@@ -200,7 +201,7 @@ def minimize(
             scheme=objective.scheme,
             budget=search_share(budget) if noisy and not objective.changing else budget,
             changing=objective.changing,
-            full_every=0 if objective.full is None or not objective.changing else FULL_EVERY,
+            full_every=0 if objective.full is None or not objective.changing else None,
             validate_every=0 if losses is None else validate_every,
             noisy=noisy,
             integrality=integrality,
@@ -242,7 +243,7 @@ def minimize(
             losses = None if losses is None else replayed.through("validation", losses)
         stopper = None
         if losses is not None or patience is not None:
-            held = 1 if problem.full_every else 0
+            held = 0 if problem.full_every == 0 else 1
             stopper = Validation(losses, history, limits, validate_every, patience, held)
         line = ProgressLine(chosen.name, limits.evaluations) if progress else None
         evaluator = make_evaluator(

@@ -25,7 +25,7 @@ def make_problem(
     dtype: DTypeLike | None = None,
     budget: int | None = None,
     changing: bool = False,
-    full_every: int = 0,
+    full_every: int | None = 0,
     validate_every: int | None = 0,
     noisy: bool = False,
     integrality: Any = None,

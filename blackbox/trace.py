@@ -190,6 +190,15 @@ class _Table:
         return [*rows[:, : self.SHARED].T.copy(), *mine.T.copy()]
 
 
+def _lengths(rows: Array) -> Array:
+    """Euclidean norms of the rows; infinite where they are too large to be squared."""
+    if len(rows) == 1:
+        return np.sqrt([np.vdot(rows, rows)])
+    with np.errstate(over="ignore", invalid="ignore"):
+        lengths: Array = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    return lengths
+
+
 class Trace:
     """The steps of a run.
 
@@ -255,22 +264,19 @@ class Trace:
         self, ask: Ask, points: Array, told: Told, spent: tuple[int, int, float]
     ) -> None:
         k = len(points)
-        unknown = np.full(k, math.nan)
-        norms = unknown
+        norms = moves = rates = _NONE if k == 1 else np.full(k, math.nan)
         if told.gradients is not None:
-            with np.errstate(over="ignore", invalid="ignore"):
-                norms = np.sqrt(np.einsum("ij,ij->i", told.gradients, told.gradients))
+            norms = _lengths(told.gradients)
             if not math.isfinite(norms.sum()):
                 self.skipped += int((~np.isfinite(told.gradients)).any(axis=1).sum())
             self._keep_slopes(told.gradients)
-        moves, before = unknown, self._points
-        if before is not None and before.shape == points.shape:
-            apart = points - before
-            moves = np.sqrt(np.einsum("ij,ij->i", apart, apart))
+        if self._points is not None and self._points.shape == points.shape:
+            moves = _lengths(points - self._points)
         self._points = points
-        rates = unknown if ask.rates is None else ask.rates[:k].copy()
-        if ask.rates is not None and k > 1:
-            self._keep_ends(points, told.values)
+        if ask.rates is not None:
+            rates = ask.rates[:k]
+            if k > 1:
+                self._keep_ends(points, told.values)
         self._table.append((*spent, math.nan, math.nan), told.values, norms, moves, rates)
 
     def _keep_slopes(self, gradients: Array) -> None:

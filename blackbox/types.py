@@ -116,11 +116,9 @@ class Problem:
     changing
         Whether the objective changes from batch to batch (minibatches, fresh noise), so that only
         values of one batch may be compared.
-    full_every
-        Generations from one evaluation at full fidelity to the next; 0 where there is none.
-    validate_every
-        Generations from one validation to the next; 0 where there is none, None where that follows
-        from how many there are.
+    full_every, validate_every
+        Generations from one evaluation at full fidelity, or one validation, to the next; 0 where
+        there is none, None where that follows from how many there are (`default_interval`).
     noisy
         Whether the same point gives another value each time.
     integrality
@@ -141,7 +139,7 @@ class Problem:
     dtype: np.dtype[Any] = field(default_factory=lambda: np.dtype(np.float64))
     budget: int | None = None
     changing: bool = False
-    full_every: int = 0
+    full_every: int | None = 0
     validate_every: int | None = 0
     noisy: bool = False
     integrality: NDArray[np.bool_] | None = None
@@ -197,12 +195,13 @@ class Problem:
 
 
 SELDOM, OFTEN = 10, 100
-"""By default validations are at least so many generations apart, and there are at most so many in a
-run; together they take a tenth of the budget at most."""
+"""Validations, and evaluations at full fidelity, are at least so many generations apart, and there
+are about so many in a run: seldom enough to take no more than a tenth of the budget, often enough
+to show how the run goes."""
 
 
 def default_interval(generations: int | None) -> int:
-    """Return how many generations lie between validations where the user has not said."""
+    """Return how many generations lie between two of them, in a run of so many."""
     return SELDOM if generations is None else max(SELDOM, generations // OFTEN)
 
 

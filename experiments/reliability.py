@@ -169,9 +169,9 @@ def cost_table(found: Sequence[Cost]) -> Table:
 
 
 def tables(found: Found) -> list[Table]:
-    """Return all tables of what was found."""
+    """Return what a terminal shows of what was found."""
     shown = [cost_table(found.costs)] if found.costs else []
-    shown += input_tables(found.inputs) if found.inputs else []
+    shown += input_tables(found.inputs)[:1] if found.inputs else []
     return shown + ([kill_table(found.kills)] if found.kills else [])
 
 

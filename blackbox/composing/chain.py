@@ -8,7 +8,16 @@ import numpy as np
 from blackbox.composing.parts import Composite, Counts, Limit, Part, Pause, Plan
 from blackbox.constraints import FEASIBILITY, measure_violation
 from blackbox.history import History
-from blackbox.types import Algorithm, Array, Ask, Problem, RandomStream, Stop, Told
+from blackbox.types import (
+    Algorithm,
+    Array,
+    Ask,
+    Problem,
+    RandomStream,
+    Stop,
+    Told,
+    default_interval,
+)
 
 LAST = 0.3
 """Share of the budget that is kept for the last method; the others have the rest in equal parts."""
@@ -100,6 +109,7 @@ class _Seen(History):
     def __init__(self, problem: Problem, tolerance: float) -> None:
         super().__init__(measure_violation(problem.constraints), tolerance, problem.changing)
         self._problem = problem
+        self._size = 1
         self.latest: Array | None = None
 
     def left(self) -> float:
@@ -108,8 +118,9 @@ class _Seen(History):
         if problem.budget is None:
             return math.inf
         besides = 0
-        if problem.full_every:
-            besides += -(-self.batch_count // problem.full_every) + 1
+        if problem.full_every != 0:
+            usual = default_interval(problem.budget // self._size)
+            besides += -(-self.batch_count // (problem.full_every or usual)) + 1
         if problem.validate_every:
             besides += self.batch_count // problem.validate_every
         return max(problem.budget - self.evaluation_count - besides, 0)
@@ -117,6 +128,7 @@ class _Seen(History):
     def take(self, ask: Ask, told: Told) -> None:
         """Take in a batch. Values of a complex-step difference are complex."""
         changing, values = self._problem.changing, told.values.real
+        self._size = len(values)
         self.record(ask.points, values, stencil=ask.stencil, provisional=changing)
         if changing and not ask.stencil and math.isfinite(values.min()):
             broken = np.array([max(self.violation(x) - self.tolerance, 0.0) for x in ask.points])

@@ -140,7 +140,7 @@ class Record:
 
     @property
     def fall(self) -> float:
-        """By how much the loss ever fell: in the last stage, or over the whole run if that is more."""
+        """By how much the loss ever fell, in the last stage or over the whole run."""
         values = self.told.values
         here = float(values[0] - values.min()) if len(values) else 0.0
         return float(np.nanmax([here, self.best_at(0.0) - self.best_at(1.0), 0.0]))

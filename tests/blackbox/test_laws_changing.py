@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from blackbox import ALGORITHMS, minimize
-from blackbox.fidelity import FULL_EVERY
+from blackbox.types import SELDOM
 from tests.blackbox.descents import DESCENTS
 from tests.blackbox.minibatches import (
     BOX,
@@ -252,7 +252,7 @@ def test_winners_are_evaluated_in_full_in_every_tenth_generation_and_at_the_end(
         if what == "batch" and generation not in winners:
             winners[generation] = points[values.argmin()]
     valued = {generation: points for what, generation, points, _ in fun.log if what == "full"}
-    regular = {generation for generation in winners if generation % FULL_EVERY == 0}
+    regular = {generation for generation in winners if generation % SELDOM == 0}
     assert list(valued) == sorted(regular | {max(winners)})
     assert len(valued) >= 4
     assert all(np.array_equal(points[0], winners[g]) for g, points in valued.items())
