@@ -39,11 +39,20 @@ drop-in: $(READY)
 conformance: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.conformance -n 2
 
-# The reference comparisons, about 40 minutes on two cores; stopped, the same command goes on.
+# The reference comparisons, about 70 minutes on two cores; stopped, the same command goes on.
 ALL := start,adam,cma,dual_annealing,pso,pyswarm,random,slsqp
 SWARM := pso:swarmsize=40:omega=0.73:phip=1.5:phig=1.5:maxiter=10000
 COMPARE := $(BIN)/experiments compare --workers 2
 RESULTS := results/comparisons
+
+SMALL := start,cma,adam:lr=0.1,cma+adam:lr=0.1,cma+l-bfgs-b,cma:refine={'lr':0.1},cma:refine={'lr':0.1,'steps':1},cma:refine={'lr':0.1,'inherit':False}
+LARGE := start,adam:lr=0.01,sep-cma:sigma0=0.1,sep-cma:sigma0=0.1+adam:lr=0.01,sep-cma:sigma0=0.1:refine={'lr':0.01},sep-cma:sigma0=0.1:refine={'lr':0.01,'inherit':False}
+
+# Learning rates and first steps: as results/comparisons/digits-training/rates.py finds them.
+TRAIN := $(COMPARE) --seeds 3 --budget 3000 --gradients --by passes --validate-every 20 --patience 40
+RULES := start,sgd:lr=0.3:momentum=0.9,asgd:lr=1,adagrad:lr=0.1,adadelta:lr=10,rmsprop:lr=0.01,rprop:lr=0.001,adam:lr=0.003,adamw:lr=0.003,adamax:lr=0.01,nadam:lr=0.01,radam:lr=0.01,adafactor:lr=0.1,muon:lr=0.01,lars:lr=1,lamb:lr=0.003,ftrl:lr=0.03,shampoo:lr=3
+STRATEGIES := sep-cma:sigma0=0.3,vkd-cma:sigma0=0.3,sep-cma:sigma0=0.3+adam:lr=0.003
+WHOLE := start,sgd:lr=0.03:momentum=0.9,rprop:lr=0.001,adam:lr=0.01,muon:lr=0.01,lbfgs,lbfgs:line_search_fn=strong_wolfe,l-bfgs-b,cg,sep-cma:sigma0=0.3,vkd-cma:sigma0=0.3,$(SWARM),random
 
 comparisons: $(READY)
 	$(COMPARE) article --methods $(ALL) --seeds 50 --budget 10000 --out $(RESULTS)/article
@@ -56,6 +65,12 @@ comparisons: $(READY)
 	  --seeds 10 --budget 50000 --gradients --by passes --out $(RESULTS)/quantized
 	$(COMPARE) finetune --methods start,cma:CMA_diagonal=True:sigma0=0.1:popsize=50,$(SWARM),random \
 	  --seeds 10 --budget 20000 --out $(RESULTS)/finetune
+	$(COMPARE) article bbob:f=1,8,10,15,20,21:n=10:i=1 --methods "$(SMALL)" --seeds 5 --budget 5000 \
+	  --gradients --by passes --out $(RESULTS)/hybrids
+	$(COMPARE) digits-linear digits-mlp digits-mlp:batch=32 --methods "$(LARGE)" --seeds 5 \
+	  --budget 6000 --gradients --by passes --out $(RESULTS)/hybrids-digits
+	$(TRAIN) digits-training --methods "$(RULES),$(STRATEGIES),random" --out $(RESULTS)/digits-training
+	$(TRAIN) digits-training:batch=0 --methods "$(WHOLE)" --out $(RESULTS)/digits-training-full
 
 # How well every method searches, about two hours on two cores; stopped, the same command goes on.
 LOCAL := slsqp,l-bfgs-b,bfgs,cg,tnc,newton-cg,dogleg,trust-ncg,trust-krylov,trust-exact,nelder-mead,powell,bobyqa,sbplx

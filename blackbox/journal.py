@@ -296,6 +296,10 @@ class Journal:
             Path(self._lock.lock_file).unlink()
         self._lock.release()
 
+    def __del__(self) -> None:
+        if getattr(self, "_file", -1) >= 0:  # dropped, not closed
+            self.close()
+
     def __enter__(self) -> Self:
         return self
 

@@ -60,7 +60,9 @@ class Result(OptimizeResult):
 
 def make_result(stop: Stop, problem: Problem, history: History, fields: dict[str, Any]) -> Result:
     """The solver's own end point, unless a better one was told."""
-    extras = dict(stop.extras)
+    extras: dict[str, Any] = dict(stop.extras)
+    # scipy can't print an empty dict.
+    extras = {k: v for k, v in extras.items() if not isinstance(v, dict) or v}
     restored = extras.pop("restored", False)
     x, value = extras.pop("x", None), float(extras.pop("fun", math.inf))
     extras.setdefault("jac", None)

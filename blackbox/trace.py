@@ -122,6 +122,8 @@ def _spread(points: Array) -> float:
 
 
 _NONE = np.array([math.nan])
+CUT = -math.inf
+"""In place of the value of a run that the budget left out of its last batch."""
 
 
 class _Table:
@@ -187,7 +189,8 @@ class _Table:
         mine = own[:, :, min(run, own.shape[2] - 1)]
         # A population's figures, and a run alone, stand in the first place.
         mine = np.where(np.isnan(mine[:, :1]), own[:, :, 0], mine)
-        return [*rows[:, : self.SHARED].T.copy(), *mine.T.copy()]
+        told = mine[:, 0] != CUT
+        return [*rows[told, : self.SHARED].T.copy(), *mine[told].T.copy()]
 
 
 def _lengths(rows: Array) -> Array:
@@ -277,7 +280,11 @@ class Trace:
             rates = ask.rates[:k]
             if k > 1:
                 self._keep_ends(points, told.values)
-        self._table.append((*spent, math.nan, math.nan), told.values, norms, moves, rates)
+        values = told.values
+        if k < len(ask.points):
+            values = np.full(len(ask.points), CUT)
+            values[:k] = told.values
+        self._table.append((*spent, math.nan, math.nan), values, norms, moves, rates)
 
     def _keep_slopes(self, gradients: Array) -> None:
         count = self._slope_count

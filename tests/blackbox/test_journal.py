@@ -68,7 +68,7 @@ def test_a_file_that_is_no_journal_is_left_as_it_is(path, text):
 def test_what_no_file_can_be_is_named(tmp_path):
     with pytest.raises(JournalError, match="is a folder; name a file"):
         run(tmp_path)
-    with pytest.raises(JournalError, match="there is no folder .*none'; make it"):
+    with pytest.raises(JournalError, match=r"there is no folder .*none'; make it"):
         run(tmp_path / "none" / "run.journal")
     with pytest.raises(TypeError, match="journal is a path"):
         run(3)
