@@ -155,9 +155,9 @@ class _Table:
             row[self.SHARED :: (len(row) - self.SHARED) // self.OWN] = [part[0] for part in own]
         else:
             parts = row[self.SHARED :].reshape(self.OWN, -1)
-            parts[:, k:] = math.nan
+            parts.fill(math.nan)
             for part, given in zip(parts, own, strict=True):
-                part[:k] = given
+                part[: len(given)] = given
         self._count += 1
 
     def _widen(self, k: int) -> None:

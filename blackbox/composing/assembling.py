@@ -93,7 +93,9 @@ def assemble(row: Method, options: Mapping[str, Any], problem: Problem) -> tuple
         algorithm = Viewed(algorithm, FeasibleFirst)
     if problem.integrality is not None and row.integers == "rounded":
         algorithm = Viewed(algorithm, Rounded)
-    if row.kind == "local" and not row.many_starts and len(problem.starts) > 1:
+    # The rounds of an augmented Lagrangian go on from one point: starts walk by one each.
+    alone = not row.many_starts or isinstance(algorithm, Lagrangian)
+    if row.kind == "local" and alone and len(problem.starts) > 1:
         algorithm = Together(algorithm)
     if common.restarts:
         if row.kind != "local" or row.default_budget is not None:
@@ -109,4 +111,5 @@ def _share(row: Method, problem: Problem) -> int | None:
     """Evaluations of a round, for methods that never stop by themselves, or search far."""
     if row.default_budget is None and (row.kind == "local" or not row.random):
         return None
-    return max(1, (problem.budget or row.default_budget or SEARCH) // SHARED_ROUNDS)
+    apart = len(problem.starts) if row.kind == "local" and len(problem.starts) > 1 else 1
+    return max(1, (problem.budget or row.default_budget or SEARCH) // (SHARED_ROUNDS * apart))

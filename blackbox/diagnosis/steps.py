@@ -37,7 +37,8 @@ def leaps(run: Record) -> Finding | None:
     curves, track = run.curves, run.told
     if not (run.descends and run.exact and len(track)):
         return None
-    labour = (curves.gradient_norm[:-1] * curves.step_size[1:])[len(curves.loss) // 2 :]
+    with np.errstate(over="ignore", invalid="ignore"):  # told below
+        labour = (curves.gradient_norm[:-1] * curves.step_size[1:])[len(curves.loss) // 2 :]
     labour = labour[np.isfinite(labour)]
     fall = run.fall
     gained = track.level(0.45, 0.55) - track.level(0.9, 1.0)

@@ -63,9 +63,14 @@ def _falls(track: Track) -> bool:
 
 def flat(run: Record) -> Finding | None:
     """Find a loss that has not moved since the start."""
-    if leaps(run):
-        return None  # between two sides that are equally high
+    if leaps(run) or _all_fixed(run):
+        return None  # between two sides that are equally high; or there was nowhere to go
     return _nothing_differs(run) or _never_left(run) or _nothing_arrives(run)
+
+
+def _all_fixed(run: Record) -> bool:
+    lower, upper = run.terms.lower, run.terms.upper
+    return lower is not None and upper is not None and bool((lower == upper).all())
 
 
 _FLAT_REMEDY = (

@@ -78,7 +78,7 @@ class LBFGS(Blocking):
     def _search(self, problem: Problem, evaluate: Evaluate, start: Array) -> Stop:
         import torch
 
-        point = torch.from_numpy(start.astype(problem.dtype))
+        point = torch.from_numpy(start.astype(np.promote_types(problem.dtype, np.float32)))
         closure = _Closure(problem, evaluate, point)
         rate, returns, iterations = self.lr, 0, 0
         optimizer = self._begin(point, rate)

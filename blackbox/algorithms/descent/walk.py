@@ -67,7 +67,7 @@ def _look_once(
 
 
 class Runs:
-    """k runs: their points, in the objective's own precision, and what moves them.
+    """k runs: their points, in the objective's precision or single, and what moves them.
 
     Attributes
     ----------
@@ -79,7 +79,8 @@ class Runs:
         k = len(starts)
         self._descent, self._problem = descent, problem
         self._bounded = bool(np.isfinite(problem.lower).any() or np.isfinite(problem.upper).any())
-        self._flat = starts.astype(problem.dtype)
+        # Half precision cannot hold what moments and small steps are: then the rule has single.
+        self._flat = starts.astype(np.promote_types(problem.dtype, np.float32))
         self._slopes = np.zeros_like(self._flat)
         self._all, self._zeros = np.ones(k, dtype=bool), np.zeros(k)
         self._best, self._best_values = self._flat.copy(), np.full(k, math.inf)
