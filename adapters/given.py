@@ -43,14 +43,22 @@ def private_copy(
         raise TypeError(f"model cannot be copied ({error}); the objective needs its own") from error
 
 
-def check_given(model: nn.Module, name: str, function: object, plan: Plan) -> None:
-    """Raise TypeError or ValueError for what is no model, function or plan."""
+def check_given(
+    model: nn.Module, name: str, function: object, plan: Plan, validation: object = None
+) -> None:
+    """Raise TypeError or ValueError for what is no model, function, plan or pair of data."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, not {type(model).__name__}")
     if not callable(function):
         raise TypeError(f"{name} must be callable, not {type(function).__name__}")
     if plan not in get_args(Plan):
         raise ValueError(f"plan must be one of {get_args(Plan)}, not {plan!r}")
+    if validation is not None and not (
+        isinstance(validation, tuple | list) and len(validation) == 2
+    ):
+        raise TypeError(
+            f"validation must be a pair, (inputs, targets), not {type(validation).__name__}"
+        )
 
 
 def place_of(model: nn.Module, device: torch.device | str | None) -> torch.device | None:

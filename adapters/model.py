@@ -162,7 +162,7 @@ class ModelObjective:
         autocast: torch.dtype | None = None,
         compile: bool | str = False,
     ) -> None:
-        check_given(model, "loss", loss, plan)
+        check_given(model, "loss", loss, plan, validation)
         self._mode = as_mode(compile)
         self._vector = ParameterVector(model, select)
         place = place_of(model, device)

@@ -59,6 +59,8 @@ class Chosen(NamedTuple):
         Who calls the callback; see `blackbox.algorithms.Method`.
     default_budget
         Evaluations where nothing else ends the run.
+    plans
+        Whether it goes by the budget also where that is the default: schedules do.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Chosen(NamedTuple):
     algorithm: Algorithm
     callback: Literal["solver", "batch"]
     default_budget: int | None
+    plans: bool = False
 
     @property
     def constraint_tolerance(self) -> float:
@@ -112,6 +115,7 @@ def choose_method(
             algorithm,
             rows[0].callback if plain else "batch",
             _default_budget(rows[0], algorithm, free),
+            plans="schedule" in settings,
         )
     else:
         chosen = Chosen(

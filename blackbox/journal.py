@@ -69,6 +69,9 @@ class Journal:
         somebody else; it says where and what to do.
     """
 
+    _file = -1
+    """Its descriptor; -1 where it is not open."""
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = _as_path(path)
         self.header: dict[str, Any] | None = None
@@ -78,18 +81,15 @@ class Journal:
         self._best = math.inf
         self._gradients = 0
         self._n = 0
+        self._past = self._read()
         self._lock = _lock(self.path)
         try:
             with _named(self.path, "can't be used"):
                 flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
                 self._file = os.open(self.path, flags, 0o666)
-            try:
-                self._look()
-            except BaseException:
-                os.close(self._file)
-                raise
+            self._look()
         except BaseException:
-            self._unlock()
+            self._let_go()
             raise
 
     def _look(self) -> None:
@@ -104,7 +104,6 @@ class Journal:
                 LOG.warning("%s ends in the middle of a line: %d bytes cut", self.path, torn)
                 os.ftruncate(self._file, self._end)
             os.lseek(self._file, self._end, os.SEEK_SET)
-        self._past = self._read()
         self._synced = time.monotonic()
 
     def _sense(self, number: int, read: Any, *line: Any) -> Any:
@@ -280,25 +279,25 @@ class Journal:
         """Write everything out and let go of the file; a second time does nothing."""
         if self._file < 0:
             return
-        self._past.close()
-        file, self._file = self._file, -1
         try:
-            os.fsync(file)
+            os.fsync(self._file)
         except OSError as error:  # no reason to lose the result
             LOG.error("%s", self._full(error))
         finally:
-            os.close(file)
-            self._unlock()
+            self._let_go()
 
-    def _unlock(self) -> None:
+    def _let_go(self) -> None:
+        self._past.close()
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)
         # Its name goes first: whoever waits for the lock then sees that it guards nothing.
         with contextlib.suppress(OSError):
             Path(self._lock.lock_file).unlink()
         self._lock.release()
 
     def __del__(self) -> None:
-        if getattr(self, "_file", -1) >= 0:  # dropped, not closed
-            self.close()
+        self.close()  # it may have been dropped
 
     def __enter__(self) -> Self:
         return self

@@ -218,7 +218,8 @@ def minimize(
             _warn_of_unused(chosen.name, method, jac, hess, hessp)
         if limits.evaluations is None and chosen.default_budget is not None:
             limits = Budget(chosen.default_budget, max_seconds, target)
-            problem = replace(problem, budget=chosen.default_budget)
+            if chosen.plans:
+                problem = replace(problem, budget=chosen.default_budget)
         written = None if journal is None else opened.enter_context(Journal(journal))
         rng, kept_seed = make_random(seed if written is None else same_seed(written.header, seed))
         history = History(

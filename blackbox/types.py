@@ -177,12 +177,12 @@ class Problem:
     def _cost(self, count: int, k: int, each: int) -> int:
         """Evaluations that so many batches of k points take in all, each that many by itself."""
         cost = count * each
-        if self.full_every:
-            cost += -(-count // self.full_every) + ((count - 1) % self.full_every > 0)
+        usual = default_interval((self.budget or 0) // k)
+        if self.full_every != 0:
+            every = self.full_every or usual
+            cost += -(-count // every) + ((count - 1) % every > 0)
         if self.validate_every != 0:
-            cost += k * (
-                count // (self.validate_every or default_interval((self.budget or 0) // k))
-            )
+            cost += k * (count // (self.validate_every or usual))
         return cost
 
     def start(self, rng: RandomStream) -> Array:

@@ -250,6 +250,12 @@ class Validation:
 
     def restore(self, stop: Stop) -> Stop:
         """Put the point with the lowest validation loss in place of the end, where asked to."""
+        if self._losses is not None and self._every is not None and self._latest is None:
+            reason = (
+                f"{stop.reason} (no validation was due: there is one every {self._every} "
+                f"generations, and there were {self._generation}; lower validate_every=)"
+            )
+            stop = stop._replace(reason=reason)
         if not self.restores:
             return stop
         x, extras = self._history.validated_x, dict(stop.extras)

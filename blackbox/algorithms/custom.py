@@ -32,6 +32,15 @@ class Custom(Blocking):
     options: Mapping[str, Any] | None = None
     tol: float | None = None
 
+    def __post_init__(self) -> None:
+        if isinstance(self.method, type) and self.method.__module__.startswith("torch.optim"):
+            name = self.method.__name__
+            raise TypeError(
+                f"method is a name, or a function as scipy's custom methods are; got the class "
+                f"torch.optim.{name}: write method={name.lower()!r}, or "
+                f"method='torch', options={{'optimizer': torch.optim.{name}, 'arguments': ...}}"
+            )
+
     def solve(self, problem: Problem, rng: RandomStream, evaluate: Evaluate) -> Stop:
         """Run the method on `evaluate`."""
         objective = Pointwise(problem, evaluate)

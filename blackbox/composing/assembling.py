@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from numbers import Integral
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 from blackbox.algorithms.method import Method
 from blackbox.composing.lagrangian import SHARED_ROUNDS, Lagrangian
@@ -58,6 +58,14 @@ class Common:
         object.__setattr__(self, "refine", read_refinement(self.refine))
 
 
+@runtime_checkable
+class Checked(Protocol):
+    """An algorithm that can say, before anything is evaluated, that a problem is not for it."""
+
+    def check(self, problem: Problem) -> None:
+        """Raise ValueError where an option does not fit the problem."""
+
+
 COMMON = tuple(f.name for f in fields(Common))
 
 
@@ -78,6 +86,8 @@ def assemble(row: Method, options: Mapping[str, Any], problem: Problem) -> tuple
     """
     common, own = split_options(row, options)
     algorithm = plain = row.make(own)
+    if isinstance(plain, Checked):
+        plain.check(problem)
     if common.refine is not None:
         algorithm = refine(row, algorithm, common.refine, problem)
     handling = common.constraint_handling or row.constraints

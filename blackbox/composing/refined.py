@@ -56,7 +56,9 @@ class Refinement:
                 raise ValueError(f"refine: {name} is a whole number from 1; got {count!r}")
         if self.inherit not in (None, True, False):
             raise ValueError(f"refine: inherit is True, False or None; got {self.inherit!r}")
-        self.descent()
+        settings = self.descent().keywords().values()
+        if any(isinstance(setting, list) for setting in settings):
+            raise ValueError("refine: all points have the same settings; give no lists of them")
 
     @property
     def row(self) -> Method:

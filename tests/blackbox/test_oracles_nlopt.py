@@ -166,5 +166,5 @@ def test_without_the_library_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     for name in ("bobyqa", "sbplx", "nlopt"):
         assert not ALGORITHMS[name].installed
-        with pytest.raises(ImportError, match="pip install nlopt"):
+        with pytest.raises(ImportError, match="pip install 'nlopt'"):
             minimize(valley, START, method=name)

@@ -74,7 +74,7 @@ def open_files():
     return len(list(LOADS.iterdir())) if LOADS.exists() else 0
 
 
-@pytest.mark.parametrize("runs", [36, pytest.param(400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("runs", [18, pytest.param(200, marks=pytest.mark.slow)])
 @pytest.mark.filterwarnings("ignore")
 def test_nothing_is_left_of_many_runs(tmp_path, runs):
     for number in range(36):  # what is loaded and cached once is no leak
@@ -82,7 +82,7 @@ def test_nothing_is_left_of_many_runs(tmp_path, runs):
     gc.collect()
     threads, files = threading.active_count(), open_files()
     tracemalloc.start()
-    for number in range(36):
+    for number in range(18):
         lives(tmp_path, number)
     gc.collect()
     before = tracemalloc.get_traced_memory()[0]

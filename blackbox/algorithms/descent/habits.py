@@ -110,17 +110,22 @@ class Descent:
         kind = getattr(importlib.import_module(self.library), self.rule)
         try:
             return kind(parameters, **arguments)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{self.library}.{self.rule} refuses {arguments}: {error}") from error
+        except (TypeError, ValueError, IndexError) as error:
+            lists = any(isinstance(value, list) for value in self.keywords().values())
+            hint = " (a list is a setting for each run: else write a tuple)" if lists else ""
+            raise ValueError(
+                f"{self.library}.{self.rule} refuses {arguments}: {error}{hint}"
+            ) from error
 
     def run(self, problem: Problem, rng: RandomStream) -> Run:
         """Start a run; it never stops by itself, unless its schedule does."""
         from blackbox.algorithms.descent.walk import walk
 
-        self._check_accumulation(problem)
+        self.check(problem)
         return walk(self, problem, rng)
 
-    def _check_accumulation(self, problem: Problem) -> None:
+    def check(self, problem: Problem) -> None:
+        """Raise where an option does not fit the objective."""
         if self.accumulate > 1 and not (problem.changing or problem.noisy):
             raise ValueError(
                 f"accumulate={self.accumulate} averages gradients of different minibatches, and "
@@ -131,6 +136,14 @@ class Descent:
 
 HABITS = ("schedule", "clip_norm", "clip_value", "accumulate")
 """Options that are not the rule's own."""
+
+
+def rules_precision(dtype: np.dtype[Any]) -> type[np.floating[Any]]:
+    """Return what a rule computes in: single or double, whichever the objective is nearer to.
+
+    Half precision can't hold moments and small steps, and torch knows none beyond double.
+    """
+    return np.float32 if dtype.itemsize <= 4 else np.float64
 
 
 def check_rate(name: str, given: Any) -> None:
@@ -150,5 +163,5 @@ def _count_runs(arguments: dict[str, Any]) -> int | None:
     if not counts:
         return None
     if min(counts.values()) < 1 or len(set(counts.values())) > 1:
-        raise ValueError(f"lists of settings must have the same length; got {counts}")
+        raise ValueError(f"lists of settings must have the same length, from 1; got {counts}")
     return next(iter(counts.values()))

@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
 from blackbox.algorithms.around_scipy import shelter
-from blackbox.algorithms.descent.habits import check_rate
+from blackbox.algorithms.descent.habits import check_rate, rules_precision
 from blackbox.algorithms.projected import moved, project
 from blackbox.blocking import Blocking, Pointwise
 from blackbox.types import Array, Evaluate, Problem, RandomStream, Stop
@@ -56,9 +57,16 @@ class LBFGS(Blocking):
             raise ValueError(
                 f"line_search_fn is 'strong_wolfe' or None; got {self.line_search_fn!r}"
             )
-        for name in ("max_iter", "history_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)!r}")
+        for name in ("max_iter", "max_eval", "history_size"):
+            count = getattr(self, name)
+            if count is None and name == "max_eval":
+                continue
+            if isinstance(count, bool) or not isinstance(count, Integral) or count < 1:
+                raise ValueError(f"{name} must be a whole number, at least 1; got {count!r}")
+        for name in ("tolerance_grad", "tolerance_change"):
+            least = getattr(self, name)
+            if not (isinstance(least, Real) and float(least) >= 0):
+                raise ValueError(f"{name} must be a number from 0; got {least!r}")
 
     def solve(self, problem: Problem, rng: RandomStream, evaluate: Evaluate) -> Stop:
         """Run torch's solver on `evaluate`."""
@@ -78,7 +86,7 @@ class LBFGS(Blocking):
     def _search(self, problem: Problem, evaluate: Evaluate, start: Array) -> Stop:
         import torch
 
-        point = torch.from_numpy(start.astype(np.promote_types(problem.dtype, np.float32)))
+        point = torch.from_numpy(start.astype(rules_precision(problem.dtype)))
         closure = _Closure(problem, evaluate, point)
         rate, returns, iterations = self.lr, 0, 0
         optimizer = self._begin(point, rate)

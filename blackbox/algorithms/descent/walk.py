@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from blackbox.algorithms.descent.habits import rules_precision
 from blackbox.algorithms.descent.schedule import Rates, make_rates
 from blackbox.stencil import gradient
 from blackbox.types import Array, Ask, Problem, RandomStream, Run, Stop, Told
@@ -67,7 +68,7 @@ def _look_once(
 
 
 class Runs:
-    """k runs: their points, in the objective's precision or single, and what moves them.
+    """k runs: their points, in the rule's precision, and what moves them.
 
     Attributes
     ----------
@@ -79,8 +80,7 @@ class Runs:
         k = len(starts)
         self._descent, self._problem = descent, problem
         self._bounded = bool(np.isfinite(problem.lower).any() or np.isfinite(problem.upper).any())
-        # Half precision cannot hold what moments and small steps are: then the rule has single.
-        self._flat = starts.astype(np.promote_types(problem.dtype, np.float32))
+        self._flat = starts.astype(rules_precision(problem.dtype))
         self._slopes = np.zeros_like(self._flat)
         self._all, self._zeros = np.ones(k, dtype=bool), np.zeros(k)
         self._best, self._best_values = self._flat.copy(), np.full(k, math.inf)
