@@ -62,7 +62,10 @@ def pack_error(error: BaseException) -> tuple[bytes, str]:
             packed: bytes = cloudpickle.dumps(form)
             _remake(pickle.loads(packed))
             return packed, text
-    return pickle.dumps(f"{type(error).__name__}: {error}"), text
+    name = type(error).__name__
+    with contextlib.suppress(Exception):  # its own text may fail
+        name = f"{name}: {error}"
+    return pickle.dumps(name), text
 
 
 def _remake(form: Any) -> BaseException:

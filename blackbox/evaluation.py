@@ -91,8 +91,7 @@ class Evaluator:
         """Take in why the run ended; return what its result should go by."""
         if self._validation is None:
             return stop
-        self._validation.close()
-        return self._validation.restore(stop)
+        return self._validation.restore(self._validation.close(stop))
 
     def interrupt(self, stop: Stop) -> Stop:
         """Take in that an exception ended the run; return what its result should go by."""

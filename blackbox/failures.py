@@ -50,7 +50,10 @@ def _unpack(kind: Kind, message: str, packed: tuple[bytes, str] | None) -> Faile
 
 def describe(error: BaseException | None) -> str:
     """Return an error as one text."""
-    text = str(error)
+    try:
+        text = str(error)
+    except Exception:  # its own text fails
+        text = ""
     if isinstance(error, RemoteError):  # it names another
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -130,7 +130,7 @@ class Electing(Announcing):
         In place of both, the point with the lowest validation loss where that is the result.
         """
         if self._validation is not None:
-            self._validation.close()
+            stop = self._validation.close(stop)
         if self._restores:
             assert self._validation is not None
             stop, self._winner = self._validation.restore(stop), None

@@ -6,13 +6,21 @@ import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from numbers import Integral, Real
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.optimize import Bounds
 
-from blackbox.lines import SCHEMA, JournalError, Reader, digest, pack, read_header, unpack
+from blackbox.lines import (
+    SCHEMA,
+    JournalError,
+    Reader,
+    digest,
+    open_file,
+    pack,
+    read_header,
+    unpack,
+)
 from blackbox.types import Problem
 
 WHOLE = 100_000
@@ -125,7 +133,7 @@ def first_line(path: str | os.PathLike[str]) -> dict[str, Any]:
         If there is none.
     """
     try:
-        with Path(path).open("rb") as file:
+        with open_file(path) as file:
             text = next(iter(Reader(file, path)), None)
     except OSError as error:
         raise JournalError(f"{path} can't be read: {error.strerror or error}") from error

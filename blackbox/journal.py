@@ -257,8 +257,14 @@ class Journal:
     def _sync(self) -> None:
         try:
             os.fsync(self._file)
+            names = os.fstat(self._file).st_nlink
         except OSError as error:
             raise self._full(error) from error
+        if not names and not self._missed:
+            self._missed = True
+            LOG.warning("%s was removed by somebody else: no run can go on from it", self.path)
+
+    _missed = False
 
     def _full(self, error: OSError) -> JournalError:
         return JournalError(
@@ -270,9 +276,9 @@ class Journal:
         """Return the error that says that a run takes another course than its journal."""
         return JournalError(
             f"{self.path}: the run {what} than the one written down. The function, an argument "
-            "that steers the method (budget, options, jac, hess), a library or the processor is "
-            f"another{self._others}. The file is as it was: blackbox.read_journal() gives its best "
-            "points, to begin anew from them"
+            "that steers the method (budget, options, constraints, jac, hess), a library or the "
+            f"processor is another{self._others}. The file is as it was: blackbox.read_journal() "
+            "gives its best points, to begin anew from them"
         )
 
     def close(self) -> None:
@@ -280,9 +286,9 @@ class Journal:
         if self._file < 0:
             return
         try:
-            os.fsync(self._file)
-        except OSError as error:  # no reason to lose the result
-            LOG.error("%s", self._full(error))
+            self._sync()
+        except JournalError as error:  # no reason to lose the result
+            LOG.error("%s", error)
         finally:
             self._let_go()
 
@@ -344,8 +350,8 @@ def _lock(path: Path) -> FileLock:
             lock.acquire(blocking=False)
         except Timeout:
             raise JournalError(
-                f"journal={str(path)!r} is being written by another run now; wait for it, or name "
-                "another file"
+                f"journal={str(path)!r} is being written by another run now, or by an Optimizer "
+                "that is not closed; wait for it, or name another file"
             ) from None
         return lock
 

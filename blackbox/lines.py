@@ -8,12 +8,15 @@ lists.
 """
 
 import binascii
+import errno
 import json
 import math
+import os
 import re
 import zlib
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
@@ -132,6 +135,14 @@ class Reader:
             )
 
 
+def open_file(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a file for reading; raises OSError, also for a pipe or a device, which may never end."""
+    path = Path(path)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "no ordinary file", str(path))
+    return path.open("rb")
+
+
 def _checked(line: bytes) -> bytes | None:
     """Return what a line holds; None where it is not whole."""
     if not line.endswith(b"\n") or line[8:9] != b" ":
@@ -160,7 +171,7 @@ _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circul
 def parse(text: bytes) -> dict[str, Any]:
     """Return what JSON says, where it is an object; raises ValueError."""
     try:
-        parsed = json.loads(text, parse_constant=_refuse)
+        parsed = _DECODER.decode(text.decode())
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(parsed, dict):
@@ -170,6 +181,9 @@ def parse(text: bytes) -> dict[str, Any]:
 
 def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is no JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
 
 
 def read_header(text: bytes) -> dict[str, Any]:
@@ -238,6 +252,8 @@ def _read_failed(packed: Any) -> dict[int, tuple[str, str]]:
 def _fits(batch: Batch) -> bool:
     """Whether numbers and their counts can be those of a batch."""
     k = len(batch.values)
+    if k and any(row >= k for row in batch.failed):
+        return False
     if batch.kind not in KINDS or not isinstance(batch.digest, str):
         return False
     if not math.isfinite(batch.seconds) or (k == 0) != (batch.kind == "slopes"):

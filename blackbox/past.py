@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from blackbox.lines import Batch, End, JournalError, Reader, read_header, read_line
+from blackbox.lines import Batch, End, JournalError, Reader, open_file, read_header, read_line
 from blackbox.types import Array
 
 SEARCHED = ("values", "gradients")
@@ -93,7 +93,10 @@ class Past:
 
     def __str__(self) -> str:
         """Tell it in a few lines."""
-        return "\n".join(f"{name:<12} {text}" for name, text in self._lines())
+        lines = [f"{name:<12} {text}" for name, text in self._lines()]
+        return "\n".join(
+            "".join(c if c.isprintable() else repr(c)[1:-1] for c in line) for line in lines
+        )
 
     def _lines(self) -> list[tuple[str, str]]:
         header = self.header
@@ -159,7 +162,7 @@ def read_journal(path: str | os.PathLike[str]) -> Past:
     """
     gathered = _Gathered(Path(path))
     try:
-        with gathered.path.open("rb") as file:
+        with open_file(gathered.path) as file:
             gathered.read(Reader(file, gathered.path))
     except OSError as error:
         raise JournalError(f"{path} can't be read: {error.strerror or error}") from error

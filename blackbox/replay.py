@@ -5,6 +5,7 @@ evaluation that the journal holds is answered from there. The first that it does
 the run was killed; from there on it goes on as if nothing had happened.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -156,6 +157,13 @@ class Replayed(Objective):
         gradients: Array | None = None,
         failed: Mapping[int, Failed] | None = None,
     ) -> None:
+        wrong = values == -math.inf  # a mistake, which ends the run: once it is mended, go on
+        if kind != "validation" and wrong.any():
+            if end := int(wrong.argmax()):
+                before = {row: how for row, how in (failed or {}).items() if row < end}
+                slopes = None if gradients is None else gradients[:end]
+                self._write(kind, points[:end], values[:end], slopes, before)
+            return
         how = None
         if failed:
             how = {row: (each.kind, each.message) for row, each in failed.items()}

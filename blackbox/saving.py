@@ -14,7 +14,7 @@ from array import array
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from scipy.optimize import OptimizeResult
 
 from blackbox import failures, history, thinned, trace
 from blackbox.diagnosis import terms
+from blackbox.lines import open_file
 
 LOG = logging.getLogger("blackbox")
 FORMAT = 1
@@ -67,6 +68,11 @@ def save_result(result: Mapping[str, Any], path: str | os.PathLike[str]) -> list
 
 def _replace(path: Path, arrays: Mapping[str, Any]) -> None:
     """Put a file in the place of another, whole."""
+    path = Path(os.path.realpath(path))  # of a link: what it leads to
+    if path.exists() and not path.is_file():
+        raise OSError(f"a result can't be saved as {str(path)!r}: that is no ordinary file")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {str(path.parent)!r}; make it")
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with part.open("xb") as file:
@@ -97,8 +103,10 @@ def load_result(path: str | os.PathLike[str], kind: type[Any]) -> Any:
     OSError
         If it can't be read.
     """
+    file = open_file(path)
     try:
-        content, arrays = _read(Path(path))
+        with file:
+            content, arrays = _read(file)
         fields = {str(name): _unpack(value, arrays) for name, value in content["fields"].items()}
         left_out = [str(name) for name in content["left_out"]]
         found = kind(fields | ({"left_out": left_out} if left_out else {}))
@@ -106,22 +114,21 @@ def load_result(path: str | os.PathLike[str], kind: type[Any]) -> Any:
             raise ValueError("it has no history")
         return found
     except (
-        *(ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError),
+        *(ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, OSError),
         *(MemoryError, RecursionError, OverflowError, NotImplementedError, RuntimeError),
         zipfile.BadZipFile,
     ) as error:
         raise ValueError(f"{path} holds no result of minimize, or is damaged: {error}") from error
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    with path.open("rb") as file:
-        with zipfile.ZipFile(file) as archive:
-            # No array is larger than its part of the file: small files take little memory.
-            if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
-                raise ValueError("it is compressed")
-        file.seek(0)
-        with np.load(file, allow_pickle=False) as found:
-            arrays = {name: found[name] for name in found.files}
+def _read(file: BinaryIO) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    with zipfile.ZipFile(file) as archive:
+        # No array is larger than its part of the file: small files take little memory.
+        if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
+            raise ValueError("it is compressed")
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as found:
+        arrays = {name: found[name] for name in found.files}
     content = json.loads(arrays.pop("json").tobytes())
     if content["blackbox result"] != FORMAT:
         raise ValueError(f"its format is {content['blackbox result']!r:.40}, not {FORMAT}")

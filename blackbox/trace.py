@@ -278,11 +278,13 @@ class Trace:
         self._points = points
         if ask.rates is not None:
             rates = ask.rates[:k]
-            if k > 1:
-                self._keep_ends(points, told.values)
-        values = told.values
-        if k < len(ask.points):
-            values = np.full(len(ask.points), CUT)
+        values, whole = told.values, len(ask.points)
+        # Of different batches, values of all runs count, or of none.
+        comparable = k == whole or not self._changing or self.ends_x is None
+        if ask.rates is not None and whole > 1 and comparable:
+            self._keep_ends(points, values)
+        if k < whole:
+            values = np.full(whole, CUT)
             values[:k] = told.values
         self._table.append((*spent, math.nan, math.nan), values, norms, moves, rates)
 

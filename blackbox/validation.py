@@ -243,19 +243,23 @@ class Validation:
             return False
         return target is None or not (history.best_value <= target and history.feasible)
 
-    def close(self) -> None:
-        """Validate where the run has come to, unless that is done or cannot be afforded."""
+    def close(self, stop: Stop) -> Stop:
+        """Validate where the run has come to, unless that is done or cannot be afforded.
+
+        Return why the run ended; and a word about it where nothing was ever validated.
+        """
         if self._losses is not None and self._unmeasured is not None:
             self._measure(*self._unmeasured)
+        if self._losses is None or self._every is None or self._latest is not None:
+            return stop
+        reason = (
+            f"{stop.reason} (no validation was due: there is one every {self._every} "
+            f"generations, and there were {self._generation}; lower validate_every=)"
+        )
+        return stop._replace(reason=reason)
 
     def restore(self, stop: Stop) -> Stop:
         """Put the point with the lowest validation loss in place of the end, where asked to."""
-        if self._losses is not None and self._every is not None and self._latest is None:
-            reason = (
-                f"{stop.reason} (no validation was due: there is one every {self._every} "
-                f"generations, and there were {self._generation}; lower validate_every=)"
-            )
-            stop = stop._replace(reason=reason)
         if not self.restores:
             return stop
         x, extras = self._history.validated_x, dict(stop.extras)

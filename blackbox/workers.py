@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager
 from functools import cached_property
+from numbers import Integral, Real
 from typing import Any, Protocol
 
 from blackbox.failures import Failed, describe
@@ -63,8 +64,8 @@ def open_workers(workers: Any, timeout: float | None = None) -> Iterator[Spread 
     timeout = _check_timeout(timeout)
     if isinstance(workers, bool):
         raise TypeError(f"workers is {_WORKERS}; got {workers!r}")
-    if workers is None or isinstance(workers, int):
-        count = 1 if workers is None else workers
+    if workers is None or isinstance(workers, Integral):
+        count = 1 if workers is None else int(workers)
         if count < 1:
             raise ValueError(f"workers={workers} leaves nobody to evaluate; give 1 or more")
         if count == 1 and timeout is None:
@@ -76,8 +77,12 @@ def open_workers(workers: Any, timeout: float | None = None) -> Iterator[Spread 
     try:
         if type(workers).__module__.partition(".")[0] == "distributed":
             yield _Dask(workers, timeout)
+        elif isinstance(workers, type) and hasattr(workers, "submit"):
+            raise TypeError(f"workers is a class; give an object of it, {workers.__name__}(...)")
         elif hasattr(workers, "submit"):
             yield _Submitted(workers, timeout)
+        elif getattr(workers, "__name__", "") == "imap_unordered":
+            raise ValueError("workers=imap_unordered loses the order of the points; take imap")
         elif callable(workers):
             yield _Mapped(workers, timeout)
         else:
@@ -92,11 +97,12 @@ _WORKERS = "an int, an Executor or a map-like callable"
 def _check_timeout(timeout: Any) -> float | None:
     if timeout is None:
         return None
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+    if isinstance(timeout, bool) or not isinstance(timeout, Real):
         raise TypeError(f"timeout is a number of seconds for one evaluation; got {timeout!r}")
-    if not 0 < timeout < math.inf:
+    seconds = float(timeout)
+    if not 0 < seconds < math.inf:
         raise ValueError(f"timeout={timeout!r} must be above 0 seconds, or None for no limit")
-    return float(timeout)
+    return seconds
 
 
 class Call:

@@ -269,7 +269,7 @@ class Augmented(View):
         if not ask.stencil and values[leader] < self._best:
             self._best, self.best_value = float(values[leader]), float(told.values[leader])
             self.best_x = ask.points[leader].copy()
-        return Told(values, gradients)
+        return told._replace(values=values, gradients=gradients)
 
     def update(self, x: Array) -> float:
         """Move the multipliers by the residuals at `x`; return how far it is from complementary.

@@ -192,3 +192,18 @@ def test_early_stopping_restores_the_weights_with_the_lowest_validation_loss():
     assert result.fun == pytest.approx(objective.full(result.x), rel=1e-12)
     again = minimize(objective, objective.x0, validate_every=5, patience=10, **arguments)
     np.testing.assert_array_equal(again.x, result.x)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_model_in_half_precision_is_trained(dtype):
+    inputs, targets = labelled(dtype)
+    objective = ModelObjective(network(dtype), F.cross_entropy, inputs, targets)
+    options = {"lr": 0.02}
+    result = minimize(objective, objective.x0, method="adam", options=options, budget=60, seed=0)
+    assert result.nfev == 60
+    assert result.fun < 0.9 * objective.value_and_gradient(objective.x0[None])[0][0]
+
+
+def test_validation_is_a_pair():
+    with pytest.raises(TypeError, match=r"validation must be a pair, \(inputs, targets\)"):
+        ModelObjective(network(), F.cross_entropy, *labelled(), validation=labelled()[0])

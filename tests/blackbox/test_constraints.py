@@ -249,3 +249,54 @@ def test_a_feasible_incumbent_beats_an_infeasible_end(monkeypatch):
     assert result.fun == 4.0
     assert result.maxcv == 0
     assert np.array_equal(result.solver_x, [1, 1])
+
+
+def two_valleys(x):
+    return float((x[0] ** 2 - 1) ** 2 + 0.3 * x[0] + x[1] ** 2)
+
+
+@pytest.mark.parametrize("method", ["adam", "slsqp"])
+def test_all_starts_walk_also_where_rounds_of_multipliers_are_made(method):
+    starts, above = [[1.0, 2.0], [-1.0, 2.0]], {"type": "ineq", "fun": lambda x: x[1] - 0.5}
+    options = rates(method) | ({"lr": 0.02} if method == "adam" else {})
+    result = minimize(
+        two_valleys,
+        starts,
+        method=method,
+        jac=lambda x: np.array([4 * x[0] * (x[0] ** 2 - 1) + 0.3, 2 * x[1]]),
+        constraints=above,
+        options=options,
+        budget=1000,
+    )
+    np.testing.assert_allclose(result.x, [-1.0356, 0.5], atol=0.01)
+
+
+def test_a_schedule_ends_with_each_round_of_multipliers():
+    result = minimize(
+        lambda x: (bowl(x), 2 * (x - 1)),
+        [0.0, 0.0],
+        method="adam",
+        jac=True,
+        constraints=LINE,
+        options={"lr": 0.1, "schedule": "cosine"},
+        budget=401,
+    )
+    rates = result.history.trace.curves().learning_rate
+    assert len(rates) == 400  # the start is evaluated before
+    np.testing.assert_allclose(rates[:20], 0.05 * (1 + np.cos(np.pi * np.arange(20) / 20)))
+    np.testing.assert_array_equal(rates[20:40], rates[:20])
+
+
+def test_a_schedule_hears_of_validation_losses_under_constraints():
+    result = minimize(
+        lambda x: (bowl(x), 2 * (x - 1)),
+        [0.0, 0.0],
+        method="adam",
+        jac=True,
+        constraints=LINE,
+        options={"lr": 0.1, "schedule": "plateau(patience=0, factor=0.5)"},
+        budget=400,
+        validation=lambda x: 1.0,
+        validate_every=5,
+    )
+    assert {0.1, 0.05, 0.025} <= set(result.history.trace.curves().learning_rate)

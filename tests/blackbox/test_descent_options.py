@@ -18,6 +18,10 @@ BAD = [
     ("lbfgs", {"lr": [0.1]}, "lr is one number"),
     ("lbfgs", {"line_search_fn": "armijo"}, "line_search_fn is 'strong_wolfe' or None"),
     ("lbfgs", {"max_iter": 0}, "max_iter must be at least 1"),
+    ("lbfgs", {"max_iter": "5"}, "max_iter must be at least 1, and whole; got '5'"),
+    ("lbfgs", {"max_eval": 0}, "max_eval must be at least 1"),
+    ("lbfgs", {"history_size": 2.5}, "history_size must be at least 1, and whole"),
+    ("lbfgs", {"tolerance_grad": -1.0}, "tolerance_grad must be a number from 0"),
     ("lbfgs", {"schedule": "cosine"}, "'schedule': that is for methods that take a step"),
     ("muon", {"adamw_lr": 0.0}, "adamw_lr"),
     ("adam", {"lr": [0.1, 0.0]}, "lr"),
@@ -31,6 +35,8 @@ BAD = [
     ("sgd", {"momentun": 0.9}, r"no option 'momentun' \(did you mean 'momentum'"),
     ("adam", {"betas": (2.0, 0.9)}, r"torch.optim.Adam refuses .*betas.*Invalid beta"),
     ("adam", {"betas": 0.9}, "torch.optim.Adam refuses"),
+    ("adam", {"betas": (0.9,)}, "torch.optim.Adam refuses"),
+    ("adam", {"betas": [0.9, 0.99]}, "a list is a setting for each run"),
     ("muon", {"adamw_eps": -1.0}, "torch.optim.AdamW refuses.*epsilon"),
     ("cma", {"schedule": "cosine"}, "'cma' has no option 'schedule': .*'adam', 'sgd'"),
     ("nelder-mead", {"clip_norm": 1.0}, "'clip_norm': that is for methods that take a step"),
@@ -165,3 +171,18 @@ def test_random_numbers_of_a_rule_are_the_same_in_each_run_and_nobody_elses():
     assert not np.array_equal(walks[0], plain)
     moves = np.diff(walks[0] - plain, axis=0)
     assert len(np.unique(np.round(moves, 12), axis=0)) > 5, "each step draws others"
+
+
+def test_a_class_of_torch_in_place_of_a_name_is_told_what_to_write():
+    calls = []
+    with pytest.raises(TypeError, match="write method='adam', or method='torch'"):
+        minimize(calls.append, [0.0, 0.0], method=torch.optim.Adam, budget=10)
+    assert not calls
+
+
+def test_what_a_later_part_of_a_chain_refuses_is_refused_at_once():
+    calls = []
+    options = {"adam": {"accumulate": 3}}
+    with pytest.raises(ValueError, match="accumulate=3 averages gradients"):
+        minimize(calls.append, [0.0, 0.0], method=["cma", "adam"], options=options, budget=99)
+    assert not calls

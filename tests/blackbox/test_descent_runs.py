@@ -271,3 +271,43 @@ def test_rules_that_write_to_their_gradients_do_not_write_to_yours():
 def test_noisy_values_are_no_reason_to_warn():
     with pytest.warns(OptimizeWarning, match="takes every value for exact"):
         minimize(lambda x: x @ x, np.ones(2), method="rprop", noisy=True, budget=20)
+
+
+@pytest.mark.parametrize("left", [1, 2])
+def test_what_is_left_for_a_last_batch_is_seen_in_the_curves_of_its_runs_alone(left):
+    x, lists = start(), {"lr": [0.1, 0.02, 0.005]}
+    result = minimize(Perceptron(), x, method="sgd", options=lists, budget=3 * 15 + left)
+    for i, lr in enumerate(lists["lr"]):
+        steps = 15 + (i < left)
+        alone = minimize(Perceptron(), x, method="sgd", options={"lr": lr}, budget=steps)
+        curves = result.history.trace.curves(i)
+        np.testing.assert_array_equal(curves.loss, alone.history.trace.curves().loss)
+        assert set(curves.learning_rate) == {lr}
+        assert result.ends_fun[i] == alone.fun
+
+
+def test_on_minibatches_ends_are_losses_on_the_same_one():
+    lists = {"lr": [0.1, 0.1, 0.1]}
+    result = minimize(Minibatches(), start(), method="sgd", options=lists, budget=3 * 15 + 2)
+    assert len(set(result.ends_fun)) == 1
+
+
+@pytest.mark.parametrize("name", ["adam", "rmsprop", "lbfgs"])
+def test_half_precision_is_stepped_in_single(name):
+    def fun(x):
+        return float(np.float16(np.sum((x - 1) ** 2)))
+
+    def slope(x):
+        return (2 * (x - 1)).astype(np.float16).astype(float)
+
+    optimizer = Optimizer(name, np.zeros(3), dtype=np.float16, gradients=True, budget=60, lr=0.1)
+    while not optimizer.stopped:
+        points = optimizer.ask()
+        optimizer.tell([fun(x) for x in points], [slope(x) * [1, 1, 0] for x in points])
+    assert optimizer.best_value < 1.1  # the last variable has no slope, and stays
+    assert optimizer.best_x[2] == 0
+
+
+def test_a_precision_that_torch_has_not_is_stepped_in_double():
+    with Optimizer("adam", [1.0, 2.0], dtype=np.longdouble) as optimizer:
+        np.testing.assert_array_equal(optimizer.ask(), [[1.0, 2.0]])

@@ -327,3 +327,15 @@ def test_a_series_is_evenly_spaced_in_bounded_memory():
     assert (spent == values + 1).all()
     assert values[0] == 0
     assert len(set(np.diff(values))) == 1
+
+
+def test_where_all_variables_are_fixed_nothing_is_flat():
+    result = minimize(slope, [1.0, 2.0], method="adam", bounds=[(1, 1), (2, 2)], jac=True)
+    assert result.diagnose().healthy
+
+
+def test_slopes_whose_products_overflow_are_no_trouble():
+    def steep(x):
+        return 1e200 * float(x @ x), 2e200 * x
+
+    assert descend(steep, 0.1, options={"clip_norm": 1.0}).names == ("flat",)

@@ -320,6 +320,7 @@ def test_a_name_stands_for_the_defaults(refine):
         ({"refine": {"steps": True}}, ValueError, "steps is a whole number"),
         ({"refine": {"inherit": "yes"}}, ValueError, "inherit is True, False or None"),
         ({"refine": {"lr": -1}}, ValueError, "learning rate"),
+        ({"refine": {"lr": [0.1, 0.2]}}, ValueError, "give no lists"),
         ({"method": "pso", "refine": {"inherit": True}}, ValueError, "points that it asked"),
         ({"method": "vkd-cma", "refine": {"inherit": True}}, ValueError, "points that it asked"),
         ({"method": "adam"}, ValueError, "a chain goes"),

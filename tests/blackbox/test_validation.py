@@ -208,3 +208,12 @@ def test_what_is_given_goes_before_the_objectives_own():
 def test_ask_and_tell_knows_no_validation():
     with pytest.raises(ValueError, match="validation"):
         Optimizer("cma", np.zeros(N), validation=Held())
+
+
+def test_a_run_of_too_few_generations_says_that_none_was_validated():
+    held = Held()
+    result = minimize(
+        sphere, np.zeros(N), method="pso", bounds=(-2, 2), budget=250, validation=held, patience=2
+    )
+    assert not held.points
+    assert "no validation was due: there is one every 10 generations" in result.message

@@ -62,7 +62,7 @@ class LBFGS(Blocking):
             if count is None and name == "max_eval":
                 continue
             if isinstance(count, bool) or not isinstance(count, Integral) or count < 1:
-                raise ValueError(f"{name} must be a whole number, at least 1; got {count!r}")
+                raise ValueError(f"{name} must be at least 1, and whole; got {count!r}")
         for name in ("tolerance_grad", "tolerance_change"):
             least = getattr(self, name)
             if not (isinstance(least, Real) and float(least) >= 0):
