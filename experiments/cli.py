@@ -32,6 +32,7 @@ try:
   experiments speed --quick                            how fast, beside the libraries
   experiments agreement                                how exact, for networks of every kind
   experiments drop-in                                  scipy's own tests, on our minimize
+  experiments journal show run.journal                 what a run has written down
 
 exit codes: 0 done, 1 a check failed, 2 the command makes no sense, 130 stopped by Ctrl-C
 """
@@ -323,4 +324,6 @@ _COMMANDS: dict[str, tuple[Callable[[Any], None], Callable[[argparse.Namespace],
     "agreement": (parsers.agreement, _lazy("measuring:agreement")),
     "diagnosis": (parsers.diagnosis, _lazy("diagnosing:diagnosis")),
     "drop-in": (parsers.drop_in, _lazy("measuring:drop_in")),
+    "reliability": (parsers.reliability, _lazy("reliability:reliability")),
+    "journal": (parsers.journal, _lazy("reliability:journal")),
 }

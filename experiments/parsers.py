@@ -99,6 +99,32 @@ def diagnosis(parser: argparse.ArgumentParser) -> None:
     add_out(parser, "results/diagnosis")
 
 
+def reliability(parser: argparse.ArgumentParser) -> None:
+    """Try bad input, kill runs and resume them, measure what that costs.
+
+    Every method meets every bad input; runs are killed at random moments and go on from their
+    journals; journals and guards are timed. Exit code 1 where something is lost, silent or hangs.
+
+    try:
+      experiments reliability --quick
+      experiments reliability --out elsewhere --json
+    """
+    add_out(parser, "results/reliability")
+    parser.add_argument("--quick", action="store_true", help="fewer methods, fewer kills")
+
+
+def journal(parser: argparse.ArgumentParser) -> None:
+    """Show what the journal of a run holds; 1 where it is damaged.
+
+    A journal is what `minimize(..., journal=FILE)` writes. Nothing is run or changed.
+
+    try:
+      experiments journal show run.journal
+    """
+    parser.add_argument("what", choices=("show",), help="what to do")
+    parser.add_argument("file", type=Path, metavar="FILE", help="the journal")
+
+
 def lr_test(parser: argparse.ArgumentParser) -> None:
     """Find out which learning rate a gradient method should begin with.
 

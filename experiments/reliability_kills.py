@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from blackbox import ALGORITHMS, Method, minimize, read_journal
+from blackbox import ALGORITHMS, JournalError, Method, minimize, read_journal
 
 BUDGET = 150
 SLOW = 0.001
@@ -100,8 +100,8 @@ def kill_often(name: str, kills: int, seed: int = 0) -> Killed:
         while done < kills:
             early = bool(rng.random() < EARLY)
             done += _live(name, journal, log, early, float(rng.uniform(0, LONGEST)))
-            if journal.exists() and read_journal(journal).reason is not None:
-                break  # it has ended: there is nothing left to kill
+            if _ended(journal):
+                break  # there is nothing left to kill
         found = run(name, journal, log)
         past = read_journal(journal)
         whole = run(name)
@@ -135,6 +135,13 @@ def _live(name: str, journal: Path, log: Path, early: bool, seconds: float) -> b
         life.stdout.close()
         code = life.wait()
     return code != 0
+
+
+def _ended(journal: Path) -> bool:
+    try:
+        return read_journal(journal).reason is not None
+    except JournalError:
+        return False  # it was killed before it had written anything
 
 
 def _size(file: Path) -> int:

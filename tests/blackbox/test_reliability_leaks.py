@@ -93,7 +93,7 @@ def test_nothing_is_left_of_many_runs(tmp_path, runs):
     tracemalloc.stop()
     assert threading.active_count() == threads
     assert open_files() == files
-    assert grown < 1000 * runs
+    assert grown < 2000 * runs  # a run that is held takes more than ten times that
     assert {p.name for p in tmp_path.iterdir()} <= {"result"}  # no locks, no parts of files
 
 

@@ -53,7 +53,7 @@ class Smooth:
         {"seed": np.random.default_rng(0)},
         {"validation": shifted_sphere, "validate_every": 2, "patience": 2},
     ],
-    ids=str,
+    ids="+".join,
 )
 @pytest.mark.filterwarnings("ignore")
 def test_all_of_a_result_comes_back(path, more):
