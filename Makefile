@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: reproduce test test-slow speed speed-methods speed-harness speed-population quality agreement conformance drop-in comparisons docs check setup clean
+.PHONY: reproduce test test-slow speed speed-methods speed-harness speed-population speed-training quality agreement diagnosis reliability conformance drop-in comparisons docs check setup clean
 
 reproduce: $(READY)
 	$(BIN)/experiments reproduce
@@ -28,6 +28,15 @@ speed-harness: $(READY)
 
 speed-population: $(READY)
 	$(BIN)/experiments speed population
+
+speed-training: $(READY)
+	$(BIN)/experiments speed training
+
+diagnosis: $(READY)
+	$(BIN)/experiments diagnosis
+
+reliability: $(READY)
+	$(BIN)/experiments reliability
 
 agreement: $(READY)
 	$(BIN)/experiments agreement

@@ -164,7 +164,10 @@ def cost_table(found: Sequence[Cost]) -> Table:
         ]
         for one in found
     ]
-    notes = ["Times are processor time: others may have been at work on the machine."]
+    notes = [
+        "Times are processor time, as others may have been at work on the machine; those of "
+        "timeout= and of the hang are by the clock."
+    ]
     return Table("Costs", columns, rows, notes)
 
 

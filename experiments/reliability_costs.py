@@ -16,6 +16,8 @@ import numpy as np
 from blackbox import minimize
 from blackbox.lines import digest
 
+US = "us an evaluation"
+
 
 class Cost(NamedTuple):
     """Something measured, and the most it may be."""
@@ -54,11 +56,11 @@ def journal(quick: bool) -> list[Cost]:
             again = min(_simplex(n, count, path) for path in paths)
             size = paths[0].stat().st_size
         cost = (kept - plain) / count * 1e6
-        rows.append(Cost(f"journal, nelder-mead, n = {n}", cost, "us an evaluation", 20.0))
+        rows.append(Cost(f"journal, nelder-mead, n = {n}", cost, US, 20.0))
         if n == 10:
             rows.append(Cost("the same beside an objective of 1 ms", cost / 10, "% of it", 3.0))
         rows += [
-            Cost(f"replay, nelder-mead, n = {n}", again / count * 1e6, "us an evaluation"),
+            Cost(f"replay, nelder-mead, n = {n}", again / count * 1e6, US),
             Cost(f"file, n = {n}", size / count, "bytes an evaluation"),
         ]
     return rows
@@ -109,6 +111,35 @@ def training(quick: bool) -> list[Cost]:
             Cost("its replay", again / steps * 1e6, "us a step"),
             Cost("its file", path.stat().st_size / steps, "bytes a step"),
         ]
+
+
+def _hangs(x: Any) -> float:
+    if x[0] == START:
+        time.sleep(60)
+    return float(x @ x)
+
+
+START = 2.125
+
+
+def guards(quick: bool) -> list[Cost]:
+    """Measure what it takes to evaluate in a child, and how long a hang lasts; by the clock."""
+    count = 1_000 if quick else 5_000
+
+    def run(fun: Any, budget: int, timeout: float | None) -> float:
+        began = time.perf_counter()
+        start, box = np.full(2, START), (-5, 5)
+        minimize(fun, start, method="random", bounds=box, budget=budget, seed=0, timeout=timeout)
+        return time.perf_counter() - began
+
+    begin = min(run(_sphere, 1, 5.0) for _ in range(5))
+    plain, kept = (min(run(_sphere, count, t) for _ in range(5)) for t in (None, 5.0))
+    hung = run(_hangs, 50, 1.0) - run(_sphere, 50, 1.0)
+    return [
+        Cost("timeout=: beside no child", (kept - begin - plain) / count * 1e6, US, 200.0),
+        Cost("the same: until the child is there", begin, "s"),
+        Cost("a hang of 60 s with timeout=1", hung, "s", 2.0),
+    ]
 
 
 def million(quick: bool) -> list[Cost]:
@@ -170,7 +201,13 @@ def _peak() -> float:
     return peak / (1e6 if sys.platform == "darwin" else 1e3)
 
 
-TOPICS = {"journal": journal, "training": training, "million": million, "long_points": long_points}
+TOPICS = {
+    "journal": journal,
+    "training": training,
+    "guards": guards,
+    "million": million,
+    "long_points": long_points,
+}
 
 
 def measure(topic: str, quick: bool) -> list[Cost]:

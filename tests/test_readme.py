@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from blackbox import ALGORITHMS
+from blackbox import ALGORITHMS, minimize
 from experiments.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -123,7 +123,9 @@ def test_commands_run(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     if arguments[0] in {"report", "export", "quality"}:
         small = ["--methods", "cma", "--seeds", "1", "--budget", "40", "--out", arguments[1]]
         assert main(["compare", "bbob:f=1:n=2", *small]) == 0
-    if arguments[0] in {"reproduce", "speed", "agreement", "drop-in"}:
+    if arguments[0] == "journal":
+        minimize(lambda x: float(x @ x), [1.0], method="cma", budget=9, journal=arguments[-1])
+    if arguments[0] in {"reproduce", "speed", "agreement", "diagnosis", "drop-in", "reliability"}:
         arguments.append("--help")
     try:
         code = main(arguments)

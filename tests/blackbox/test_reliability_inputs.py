@@ -7,7 +7,7 @@ from experiments.reliability import BAD
 from experiments.reliability_cases import CASES
 from experiments.reliability_inputs import Outcome, try_all, try_case
 
-FAST = ("cma", "l-bfgs-b")
+FAST = ("cma",)
 MORE = [row.name for row in ALGORITHMS.values() if row.installed and row.name not in FAST]
 
 
