@@ -129,6 +129,16 @@ class Bench:
         # Joined on a device, so that one transfer is enough.
         return torch.cat([part.to(self.device) for part in parts], 1).to("cpu", torch.float64)
 
+    def put_slopes(self, loss: Tensor, row: NDArray[np.float64]) -> None:
+        """Write the derivatives of a loss by the weights now in the model into `row`, (n,)."""
+        if not self._numeric:
+            row[:] = self.slopes(loss)[0].numpy()
+            return
+        total = loss if self.scale is None else loss * self.scale.scale
+        parts = torch.autograd.grad(total, self.weights, allow_unused=True)
+        for part, where in zip(parts, self.vector.slices.values(), strict=True):
+            row[where] = 0.0 if part is None else part.numpy().reshape(-1)
+
     def mode(self) -> AbstractContextManager[Any]:
         """Return the autograd mode in which values are computed."""
         return torch.enable_grad() if self.graph else torch.inference_mode()

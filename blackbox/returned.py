@@ -70,4 +70,5 @@ def as_gradients(told: Any, shape: tuple[int, ...], dtype: Any = float) -> Array
         if array.size == math.prod(shape) and 1 in (*shape, array.ndim):
             return array.astype(dtype).reshape(shape)
         raise ValueError(f"the gradient has shape {array.shape}; expected {shape}")
+    # A copy: it may be the objective's own memory, which the next call writes to.
     return array.astype(dtype)

@@ -17,7 +17,7 @@ from blackbox import ALGORITHMS, JournalError, Method, minimize, read_journal
 BUDGET = 150
 SLOW = 0.001
 """Seconds that an evaluation takes, so that there is time to die."""
-LONGEST = 0.15
+LONGEST = 0.08
 """Seconds after a new evaluation in which a run is killed, at a moment that is drawn."""
 EARLY = 0.2
 """Share of kills that do not wait for a new evaluation: they come while it reads its journal."""
