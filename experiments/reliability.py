@@ -186,17 +186,28 @@ def summary(found: Found, command: str) -> dict[str, Any]:
         "machine": machine(),
         "rule": RULE,
         "inputs": {
-            name: {
-                case.name: None if outcome is None else outcome._asdict()
-                for case, outcome in zip(CASES, outcomes, strict=True)
+            case.name: {
+                kind: [
+                    name
+                    for name, outcomes in found.inputs.items()
+                    if (o := outcomes[i]) is not None and o.kind == kind
+                ]
+                for kind in RULE
             }
-            for name, outcomes in found.inputs.items()
+            | {"said": _said([outcomes[i] for outcomes in found.inputs.values()])}
+            for i, case in enumerate(CASES)
         },
         "kills": [one._asdict() for one in found.kills],
         "costs": [one._asdict() for one in found.costs],
         "broken": found.broken(),
         "missed": found.missed(),
     }
+
+
+def _said(outcomes: Sequence[Outcome | None]) -> list[str]:
+    """Return the errors of a case, each once and a few of them."""
+    said = [o.said for o in outcomes if o is not None and o.kind != "ok"]
+    return list(dict.fromkeys(said))[:3]
 
 
 def save(found: Found, folder: Path, content: Mapping[str, Any]) -> None:

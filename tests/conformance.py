@@ -33,7 +33,7 @@ LAWS = {
     12: "a pickled run goes on where it was",
     13: "memory does not grow with the evaluations",
 }
-NOT_BUILT = {10: "there is no journal yet"}
+NOT_BUILT: dict[int, str] = {}
 """Laws that no method is tested for, and why."""
 
 
