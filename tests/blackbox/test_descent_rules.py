@@ -69,7 +69,7 @@ def test_options_are_the_rules_own_by_name_and_default(name):
     assert own == expected
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("name", "more"), CASES)
 def test_it_walks_as_a_plain_torch_loop(name, more, dtype):
     options, fun, x = rates(name) | more, Perceptron(dtype), start()

@@ -76,7 +76,7 @@ def open_files():
 
 
 @pytest.mark.parametrize(
-    ("methods", "runs"), [(FEW, 18), pytest.param(MANY, 200, marks=pytest.mark.slow)]
+    ("methods", "runs"), [(FEW, 6), pytest.param(MANY, 200, marks=pytest.mark.slow)]
 )
 @pytest.mark.usefixtures("frozen")
 @pytest.mark.filterwarnings("ignore")
