@@ -270,7 +270,7 @@ def minimize(
             attach(error, so_far)
             raise
         finally:
-            if objective.changing and objective.end is not None:
+            if objective.end is not None:
                 objective.end()
             if line is not None:
                 line.close()

@@ -144,3 +144,23 @@ def test_what_the_device_cannot_do_is_refused(autocast):
 def test_what_is_no_dtype_is_refused():
     with pytest.raises(TypeError, match=r"autocast must be a torch\.dtype or None, not 'float16'"):
         objective(autocast="float16")
+
+
+def test_a_second_run_on_the_same_objective_begins_with_the_first_scale():
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(64, 8, generator=generator)
+    targets = torch.randint(0, 3, (64,), generator=generator)
+    objective = ModelObjective(
+        torch.nn.Linear(8, 3),
+        lambda scores, right: 1e4 * torch.nn.functional.cross_entropy(scores, right),
+        inputs,
+        targets,
+        autocast=torch.float16,
+    )
+    first, second = (
+        minimize(objective, np.zeros(objective.n), method="adam", budget=40, seed=0)
+        for _ in range(2)
+    )
+    assert first.history.trace.skipped > 0
+    assert second.history.trace.skipped == first.history.trace.skipped
+    np.testing.assert_array_equal(second.x, first.x)

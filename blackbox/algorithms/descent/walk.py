@@ -113,8 +113,6 @@ class Runs:
         self._rates.append(rates)
         memory, blocks = (self._flat, self._slopes), self._problem.blocks
         self._walkers.append(Walker(self._descent, memory, rows, blocks, arguments, rates))
-        if not rates.constant:
-            self._walkers[-1].follow()
 
     def points(self) -> Array:
         """Return where the runs are, (k, n), float64: a copy, inside the bounds."""
