@@ -10,22 +10,35 @@ if TYPE_CHECKING:
     from adapters.batched import Batching, SlowPathWarning
     from adapters.flatten import ParameterVector
     from adapters.model import ModelObjective
-    from adapters.space import Bool, Choice, Fixed, Float, Int, Log, LogInt, Space
+    from adapters.search_cv import BlackboxSearchCV, EstimatorObjective
+    from adapters.space import Bool, Choice, Fixed, Float, Int, Log, LogInt, SearchBox, Space
+    from adapters.tuning.result import TuneResult
+    from adapters.tuning.sampler import BlackboxSampler
+    from adapters.tuning.tune import tune
 
 _HOMES = {
     "Batching": "adapters.batched",
     "SlowPathWarning": "adapters.batched",
     "ParameterVector": "adapters.flatten",
     "ModelObjective": "adapters.model",
+    "BlackboxSampler": "adapters.tuning.sampler",
+    "BlackboxSearchCV": "adapters.search_cv",
+    "EstimatorObjective": "adapters.search_cv",
+    "TuneResult": "adapters.tuning.result",
+    "tune": "adapters.tuning.tune",
     **dict.fromkeys(
-        ["Bool", "Choice", "Fixed", "Float", "Int", "Log", "LogInt", "Space"], "adapters.space"
+        ["Bool", "Choice", "Fixed", "Float", "Int", "Log", "LogInt", "SearchBox", "Space"],
+        "adapters.space",
     ),
 }
 
 __all__ = [
     "Batching",
+    "BlackboxSampler",
+    "BlackboxSearchCV",
     "Bool",
     "Choice",
+    "EstimatorObjective",
     "Fixed",
     "Float",
     "Int",
@@ -33,8 +46,11 @@ __all__ = [
     "LogInt",
     "ModelObjective",
     "ParameterVector",
+    "SearchBox",
     "SlowPathWarning",
     "Space",
+    "TuneResult",
+    "tune",
 ]
 
 

@@ -1,5 +1,6 @@
 """Minibatches: which samples each generation sees."""
 
+from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -42,6 +43,18 @@ class Minibatches:
     def restart(self) -> None:
         """Begin a run, with a new epoch."""
         self._order, self._seen = np.arange(self._samples), self._samples
+
+    def state(self) -> dict[str, Any]:
+        """Return where the epoch is."""
+        order = self._order if self._sampling == "epochs" else np.arange(0)
+        return {"order": order, "seen": self._seen}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go back to what `state` returned."""
+        if self._sampling == "epochs":
+            if state["order"].shape != self._order.shape:
+                raise ValueError("there are other samples")
+            self._order, self._seen = state["order"], int(state["seen"])
 
     def draw(self, rng: np.random.Generator) -> Tensor:
         """Return which samples the next generation sees, as row numbers."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from adapters import data
 from adapters.batched import Batching, Plan, Planned, make_plan
 from adapters.bench import Bench
+from adapters.changing import Changing
 from adapters.compiled import as_mode
 from adapters.flatten import ParameterVector, Select
 from adapters.given import check_given, place_of, private_copy, undisturbed
@@ -22,7 +23,7 @@ from adapters.precision import LossScale, check_autocast
 from adapters.supervised import Supervised
 
 
-class ModelObjective:
+class ModelObjective(Changing):
     """``loss(model(inputs), targets)`` as a function of the model's flat weights.
 
     Batches of candidates go through the model in one pass where that is right and faster, one by
@@ -311,34 +312,6 @@ class ModelObjective:
         if self._validation is None:
             raise ValueError("there is no validation data: give validation=(inputs, targets)")
         return self._validation(points)
-
-    @property
-    def begin(self) -> Callable[[int, np.random.Generator], None] | None:
-        """What draws the next minibatch and noise; None where nothing changes."""
-        noise = self._bench.noise.randomness != "fixed" and self._bench.random
-        return self._begin if noise or self._minibatches else None
-
-    def _begin(self, generation: int, rng: np.random.Generator) -> None:
-        with self._lock:
-            if generation == 0:
-                self.end()
-            self._bench.noise.renew(rng)
-            if self._minibatches is not None:
-                self._take(self._minibatches.draw(rng).to(self._bench.device))
-
-    def end(self) -> None:
-        """Go back to all the data, and to where runs begin; `minimize` calls it after a run."""
-        with self._lock:
-            self._take(None)
-            for kept in (self._minibatches, self._bench.scale):
-                if kept is not None:
-                    kept.restart()
-
-    def _take(self, rows: Tensor | None) -> None:
-        if rows is not self._taken and isinstance(self._bench.closure, Supervised):
-            self._taken = rows
-            self._bench.closure.take(rows)
-            self._plan.take(rows)
 
     @property
     def value_and_gradient(self) -> Callable[[Any], tuple[Any, Any]] | None:

@@ -1,6 +1,8 @@
 """A lower precision for a model's passes: whether it can be had, and small gradients kept in it."""
 
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -56,6 +58,14 @@ class LossScale:
     def scale(self) -> float:
         """What losses are multiplied by: a power of two."""
         return float(self._scaler.get_scale())
+
+    def state(self) -> dict[str, Any]:
+        """Return the scale, and what it has seen."""
+        return dict(self._scaler.state_dict())
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go back to what `state` returned."""
+        self._scaler.load_state_dict(dict(state))
 
     def unscale(self, values: Tensor, gradients: Tensor) -> Tensor:
         """Return gradients (k, n), on the CPU, by the losses themselves; and go on to the next.

@@ -24,8 +24,8 @@ REQUEST = struct.Struct("<cBQ")
 """What it is, which function is meant, and how many bytes follow."""
 REPLY = struct.Struct("<cQ")
 DOUBLE = struct.Struct("<d")
-HELLO, FUNCTION, POINT, COMPLEX = b"H", b"F", b"X", b"C"
-READY, VALUE, OBJECT, RAISED, UNREADABLE = b"r", b"v", b"p", b"e", b"u"
+HELLO, FUNCTION, POINT, COMPLEX, ANSWER = b"H", b"F", b"X", b"C", b"A"
+READY, VALUE, OBJECT, RAISED, UNREADABLE, QUESTION = b"r", b"v", b"p", b"e", b"u", b"q"
 
 
 Functions = dict[int, Callable[[Any], Any]]
@@ -91,7 +91,7 @@ def unpack_error(packed: bytes, text: str) -> BaseException:
 
 def main() -> None:
     """Answer requests until there are no more."""
-    requests, replies = _take_pipes()
+    requests, replies = _PIPES[:] = _take_pipes()
     replies.write(MAGIC)
     replies.flush()
     functions: Functions = {}
@@ -115,6 +115,24 @@ def main() -> None:
             replies.flush()
         except BrokenPipeError:  # nobody is there any more
             alive.end()
+
+
+_PIPES: list[BinaryIO] = []
+
+
+def ask(question: bytes) -> bytes:
+    """Ask the parent, from within the function that it has called here.
+
+    The function finds this one as ``sys.modules["__main__"].ask``; what it was sent as has the
+    ``answer`` (see `blackbox.guarded.Answering`).
+    """
+    requests, replies = _PIPES
+    replies.write(REPLY.pack(QUESTION, len(question)) + question)
+    replies.flush()
+    header = requests.read(REQUEST.size)
+    if len(header) < REQUEST.size:
+        raise EOFError("the process that asked for this evaluation has ended")
+    return requests.read(REQUEST.unpack(header)[2])
 
 
 def _take_pipes() -> tuple[BinaryIO, BinaryIO]:

@@ -4,6 +4,7 @@ import math
 import os
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -77,7 +78,11 @@ class Chosen(NamedTuple):
 
 
 def choose_method(
-    name: Any, problem: Problem, options: Mapping[str, Any] | None, tol: float | None
+    name: Any,
+    problem: Problem,
+    options: Mapping[str, Any] | None,
+    tol: float | None,
+    steady: bool = False,
 ) -> Chosen:
     """Return the configured algorithm and what goes with it.
 
@@ -89,6 +94,8 @@ def choose_method(
     problem, options, tol
         The problem; the method's options (a chain's: a mapping from each name to its options, and
         ``share`` of the budget); what sets the methods' main tolerances.
+    steady
+        Whether the algorithm has to be a `blackbox.types.SteadyAlgorithm`.
 
     Raises
     ------
@@ -98,12 +105,17 @@ def choose_method(
     names, reason, settings = _read_name(name), "named by the caller", dict(options or {})
     if names == ["auto"]:
         choice = choose(_without_fixed(problem))
+        if steady and not all(find(each).steady for each in _read_name(choice.method)):
+            choice = _choose_steady(problem)
         names, reason, settings = (
             _read_name(choice.method),
             choice.reason,
             choice.options | settings,
         )
     rows = [find(each) for each in names]
+    if steady:
+        _check_steady(rows, settings)
+        rows = [replace(row, constraints="penalty") for row in rows]
     free = _without_fixed(problem)
     for row in rows:
         check_fit(row, free)
@@ -130,6 +142,37 @@ def choose_method(
     if (problem.lower == problem.upper).any():
         return chosen._replace(algorithm=Viewed(chosen.algorithm, Free))
     return chosen
+
+
+STEADY_MATRICES = 200
+"""Variables up to which `cma` is chosen for a steady run, with matrices; above, `sep-cma`."""
+
+
+def _choose_steady(problem: Problem) -> Recommendation:
+    name = "cma" if problem.n <= STEADY_MATRICES else "sep-cma"
+    return Recommendation(name, {}, "steady=True asks for a method that needs no batches", "")
+
+
+def _check_steady(rows: list[Method], options: Mapping[str, Any]) -> None:
+    """Refuse methods, and what is put around them, that need a whole batch at a time."""
+    able = ", ".join(name for name, row in ALGORITHMS.items() if row.steady)
+    if len(rows) > 1 or not rows[0].steady:
+        name = "+".join(row.name for row in rows)
+        raise ValueError(
+            f"method {name!r} goes on only when it has all values of a batch, and steady=True "
+            f"tells each as it comes. These take it: {able}. Use one of them, or leave steady out"
+        )
+    handling = options.get("constraint_handling")
+    if handling not in (None, "penalty"):
+        raise ValueError(
+            f"constraint_handling={handling!r} goes in rounds, and steady=True has none; take "
+            "'penalty', or leave steady out"
+        )
+    if options.get("refine") is not None:
+        raise ValueError(
+            "refine takes steps from the best points of a batch, and steady=True has no batches; "
+            "leave out one of them"
+        )
 
 
 def _read_name(name: Any) -> list[str]:

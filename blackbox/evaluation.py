@@ -3,7 +3,7 @@
 import cmath
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -92,6 +92,13 @@ class Evaluator:
         if self._validation is None:
             return stop
         return self._validation.restore(self._validation.close(stop))
+
+    def state(self) -> dict[str, Any] | None:
+        """Return where it stands, for `blackbox.snapshot`; None where that can't be said."""
+        return {} if self._valued is None else None
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go back to what `state` returned."""
 
     def interrupt(self, stop: Stop) -> Stop:
         """Take in that an exception ended the run; return what its result should go by."""

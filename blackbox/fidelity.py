@@ -12,6 +12,11 @@ Such an objective has, beside ``batched``:
 ``end()``
     Called when the run is over, however it ended: what `begin` drew holds no longer. May be left
     out.
+``state() -> dict``, ``resume(state)``
+    What a run has changed in it besides, as numbers, texts and arrays, taken before a `begin`; and
+    back to it. Without them a run on an objective that changes has no snapshots.
+``recall(values, gradients)``
+    Called where gradients come from a journal in place of being computed. May be left out.
 
 Common random numbers: Glasserman, P., Yao, D. D. (1992), Some guidelines and guarantees for common
 random numbers, Management Science 38, 884-908.
@@ -19,7 +24,8 @@ random numbers, Management Science 38, 884-908.
 
 import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -87,6 +93,19 @@ class Announcing(Evaluator):
         super().__init__(objective, history, budget, callback, watch, validation)
         self._stream = stream
         self._generation = -1
+
+    def state(self) -> dict[str, Any] | None:
+        """Return where it stands; see `Evaluator.state`."""
+        before, stream = super().state(), self._stream.bit_generator.state
+        if before is None:
+            return None
+        return before | {"generation": self._generation, "stream": stream}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go back to what `state` returned."""
+        super().resume(state)
+        self._generation = int(state["generation"])
+        self._stream.bit_generator.state = state["stream"]
 
     def _evaluate(self, points: Array, ask: Ask) -> Told:
         if not ask.stencil:
@@ -165,6 +184,16 @@ class Electing(Announcing):
         reason = f"{stop.reason} (x is the best on minibatches, and fun its provisional value)"
         best = {"x": history.provisional_x, "fun": history.provisional_value}
         return stop._replace(reason=reason, extras=best)
+
+    def state(self) -> dict[str, Any] | None:
+        """Return where it stands; see `Evaluator.state`."""
+        before = super().state()
+        return None if before is None else before | {"winner": self._winner, "every": self._every}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go back to what `state` returned."""
+        super().resume(state)
+        self._winner, self._every = state["winner"], int(state["every"])
 
     @property
     def _restores(self) -> bool:

@@ -57,6 +57,14 @@ class Task(Protocol):
         ...
 
 
+class Answering(Task, Protocol):
+    """A function that may ask, by `blackbox.child.ask`, while it evaluates."""
+
+    def answer(self, key: Any, question: bytes) -> bytes:
+        """Answer what it asks at the point of this key."""
+        ...
+
+
 class WorkerError(RuntimeError):
     """Nobody can evaluate: processes do not start, or what runs them has broken down."""
 
@@ -81,6 +89,8 @@ class Crew:
         self._replies: SimpleQueue[tuple[_Child, Reply]] = SimpleQueue()
         self._idle: list[_Child] = []
         self._busy: dict[_Child, _Job] = {}
+        self._todo: deque[_Job] = deque()
+        self._done: deque[tuple[Any, Any]] = deque()
         self._failed_starts = 0
 
     def map(self, task: Task, points: Array) -> Iterator[Any]:
@@ -93,26 +103,55 @@ class Crew:
         WorkerError
             If no child starts, or none can read the function.
         """
-        what = child.COMPLEX if points.dtype.kind == "c" else child.POINT
-        todo = deque(_Job(row, what, x.tobytes()) for row, x in enumerate(points))
         given: dict[int, Any] = {}
         try:
+            for row, x in enumerate(points):
+                self.give(task, row, x)
             for row in range(len(points)):
                 while row not in given:
-                    while todo and len(self._busy) < self._count:
-                        self._begin(todo.popleft(), task)
-                    for job, outcome in self._attend(task):
-                        if outcome is _AGAIN:
-                            todo.appendleft(job)
-                        else:
-                            given[job.row] = outcome
+                    done, outcome = self.take()
+                    given[done] = outcome
                 yield given.pop(row)
         finally:  # nobody wants what is still under way after an exception
-            self._dismiss(list(self._busy))
+            self.drop()
+
+    @property
+    def width(self) -> int:
+        """How many points it evaluates at once."""
+        return self._count
+
+    def give(self, task: Task, key: Any, x: Array) -> None:
+        """Take on one more point, (n,), to be known by a key."""
+        what = child.COMPLEX if x.dtype.kind == "c" else child.POINT
+        self._todo.append(_Job(key, task, what, x.tobytes()))
+        self._begin_all()
+
+    def take(self) -> tuple[Any, Any]:
+        """Wait for any of the points; return its key, and its value or a `Failed`.
+
+        Raises
+        ------
+        WorkerError
+            As `map`.
+        """
+        while not self._done:
+            self._begin_all()
+            for job, outcome in self._attend():
+                if outcome is _AGAIN:
+                    self._todo.appendleft(job)
+                else:
+                    self._done.append((job.key, outcome))
+        return self._done.popleft()
+
+    def drop(self) -> None:
+        """Forget all points; what is under way is ended."""
+        self._todo.clear()
+        self._done.clear()
+        self._dismiss(list(self._busy))
 
     def close(self) -> None:
         """End all children."""
-        self._dismiss(list(self._busy))
+        self.drop()
         for each in self._idle:
             each.release()
         while self._idle:
@@ -124,24 +163,28 @@ class Crew:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _begin(self, job: "_Job", task: Task) -> None:
+    def _begin_all(self) -> None:
+        while self._todo and len(self._busy) < self._count:
+            self._begin(self._todo.popleft())
+
+    def _begin(self, job: "_Job") -> None:
         """Give a job to an idle child, or a new one."""
         while self._idle and not self._idle[-1].running:
             self._idle.pop().end()
         worker = self._idle.pop() if self._idle else _Child(self._replies)
-        self._busy[worker] = job
+        self._busy[worker], task = job, job.task
         job.loading = worker.keys.get(task.slot) != task.key
         if job.loading:
             job.deadline = time.monotonic() + START_LIMIT
             worker.send(child.FUNCTION, task.slot, task.payload)
         else:
-            self._ask(worker, job, task)
+            self._ask(worker, job)
 
-    def _ask(self, worker: "_Child", job: "_Job", task: Task) -> None:
+    def _ask(self, worker: "_Child", job: "_Job") -> None:
         job.deadline = time.monotonic() + (self.timeout or math.inf)
-        worker.send(job.what, task.slot, job.data)
+        worker.send(job.what, job.task.slot, job.data)
 
-    def _attend(self, task: Task) -> list[tuple["_Job", Any]]:
+    def _attend(self) -> list[tuple["_Job", Any]]:
         """Wait for something to happen; return the jobs that came to an end by it."""
         first = min(job.deadline for job in self._busy.values())
         try:
@@ -157,9 +200,13 @@ class Crew:
         what, data = reply
         if what == child.UNREADABLE:
             raise _unreadable(data)
+        if what == child.QUESTION:
+            answer = cast(Answering, job.task).answer(job.key, data)
+            worker.send(child.ANSWER, job.task.slot, answer)
+            return []
         if job.loading:
-            worker.keys[task.slot], job.loading, self._failed_starts = task.key, False, 0
-            self._ask(worker, job, task)
+            worker.keys[job.task.slot], job.loading, self._failed_starts = job.task.key, False, 0
+            self._ask(worker, job)
             return []
         self._idle.append(worker)
         del self._busy[worker]
@@ -207,9 +254,10 @@ _AGAIN = object()
 
 @dataclass
 class _Job:
-    """A point to evaluate: its row, its bytes, what they are; and how far that is."""
+    """A point to evaluate: by what it is known, its bytes, what they are; and how far that is."""
 
-    row: int
+    key: Any
+    task: Task
     what: bytes
     data: bytes
     loading: bool = True

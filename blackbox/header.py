@@ -98,13 +98,14 @@ def read_recipe(path: str | os.PathLike[str]) -> dict[str, Any]:
                 ("its start and bounds, which are long", not header["whole"]),
                 ("the state of its generator", type(header["seed"]) is not int),
                 ("all of its options", not _is_whole(header["options"])),
+                *_of_minimize(header),
             )
             if is_missing
         ]
         if missing:
             raise JournalError(
                 f"{path} does not hold {', '.join(missing)}: make the Optimizer with the same "
-                "arguments, and journal= among them"
+                "arguments, and journal= among them; or where `minimize` wrote it, call that again"
             )
         n = header["n"]
         starts, lower, upper = (unpack(header[name], n) for name in ("starts", "lower", "upper"))
@@ -122,6 +123,18 @@ def read_recipe(path: str | os.PathLike[str]) -> dict[str, Any]:
         }
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise JournalError(f"{path}, line 1 makes no sense: {error!r:.80}") from error
+
+
+def _of_minimize(header: Mapping[str, Any]) -> list[tuple[str, bool]]:
+    """Return what `minimize` takes and an `Optimizer` does not, and whether it was given."""
+    return [
+        ("jac, which is asked apart from values", header["gradients"] == "separate"),
+        ("the finite difference of jac", header["scheme"] is not None),
+        ("the minibatches that the objective draws", bool(header["changing"])),
+        ("the order in which values came (steady=)", header.get("steady") is not None),
+        ("what tol= set", header.get("tol") is not None),
+        ("validation=", any(header.get(n) is not None for n in ("validate_every", "patience"))),
+    ]
 
 
 def first_line(path: str | os.PathLike[str]) -> dict[str, Any]:

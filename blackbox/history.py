@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,8 +46,8 @@ class History:
         are it. ``best_value`` is ``inf`` and ``best_x`` the first point until one is told.
     provisional_x, provisional_value
         The best point told on minibatches; None and ``inf`` where there is none.
-    evaluation_count, gradient_count, stencil_count, failure_count
-        Points evaluated (all of them), gradients, stencil points, failures.
+    evaluation_count, gradient_count, stencil_count
+        Points evaluated (all of them), gradients, stencil points.
     full_count
         Winners of minibatches that were evaluated once more, at full fidelity.
     repeat_count
@@ -55,8 +55,9 @@ class History:
     batch_count
         Batches of points, stencils and evaluations at full fidelity aside.
     failures
-        By kind, see `blackbox.failures`: ``failures["raised"].count``, and ``.message`` of the
-        first. Points that got a value by ``on_error``, and gradients that failed, are there too.
+        All there were, by kind, see `blackbox.failures`: ``failures["raised"].count``, and
+        ``.message`` of the first. Points that got a value by ``on_error``, and gradients that
+        failed, are there too; losses on validation data are not.
     failures_in_a_row
         Failures since the last finite value, stencils aside.
     validation_count
@@ -94,7 +95,6 @@ class History:
         self.repeat_count = 0
         self.gradient_count = 0
         self.stencil_count = 0
-        self.failure_count = 0
         self.failures = FailureCounts()
         self.failures_in_a_row = 0
         self.batch_count = 0
@@ -103,12 +103,28 @@ class History:
         self._began = time.perf_counter()
 
     @property
+    def failure_count(self) -> int:
+        """How many failures there were, of all kinds."""
+        return sum(each.count for each in self.failures.values())
+
+    @property
     def feasible(self) -> bool:
         """Whether the incumbent keeps the constraints, or there are none."""
         return self.best_violation <= self.tolerance
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_violation": None}  # the user's constraints may not be picklable
+
+    def state(self) -> dict[str, Any]:
+        """Return all that has happened, for `blackbox.snapshot`."""
+        own = ("_violation", "terms", "_began", "_held")
+        told = {name: value for name, value in vars(self).items() if name not in own}
+        return told | {"seconds": self.elapsed()}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go back to what `state` returned; the clock is held there."""
+        vars(self).update({name: value for name, value in state.items() if name != "seconds"})
+        self.hold_clock(float(state["seconds"]))
 
     def hold_clock(self, seconds: float) -> None:
         """Let `elapsed` be this from here on: what is replayed has its own times."""
@@ -149,7 +165,7 @@ class History:
         """
         k = len(values)
         self.gradient_count += gradients
-        self._count_failures(values, stencil)
+        self._count_in_a_row(values, stencil)
         if stencil:
             self.stencil_count += k
         elif k:
@@ -178,11 +194,10 @@ class History:
         self.full_count += len(values)
         self.trace.fulls.append(self.evaluation_count, float(values[-1]))
 
-    def record_repeat(self, value: float) -> None:
-        """Count one more evaluation of a point that was evaluated before; inf is a failure."""
+    def record_repeat(self) -> None:
+        """Count one more evaluation of a point that was evaluated before."""
         self.repeat_count += 1
         self.evaluation_count += 1
-        self.failure_count += not math.isfinite(value)
 
     def set_incumbent(self, x: Array, value: float, violation: float = 0.0) -> None:
         """Put an estimate, made of repeated evaluations, in the incumbent's place.
@@ -267,15 +282,13 @@ class History:
             )
         )
 
-    def _count_failures(self, values: Array, stencil: bool) -> None:
-        if all_finite(values):
-            if not stencil:
-                self.failures_in_a_row = 0
-            return
-        k, good = len(values), np.flatnonzero(np.isfinite(values))
-        self.failure_count += k - len(good)
+    def _count_in_a_row(self, values: Array, stencil: bool) -> None:
         if stencil:
             return  # a centre that keeps failing is a failure whatever surrounds it
+        if all_finite(values):
+            self.failures_in_a_row = 0
+            return
+        k, good = len(values), np.flatnonzero(np.isfinite(values))
         if len(good):
             self.failures_in_a_row = k - 1 - int(good[-1])
         else:

@@ -4,30 +4,32 @@ The search itself is not stored: it is run again from its beginning, and what it
 from here (`blackbox.replay`).
 """
 
-import contextlib
 import logging
 import math
 import os
-import stat
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from blackbox.appended import AppendedFile, as_path, named
 from blackbox.lines import (
+    LEFT,
     Batch,
     End,
     JournalError,
+    Left,
     Reader,
     digest,
     read_header,
     read_line,
     write_batch,
     write_end,
+    write_left,
     write_line,
 )
 from blackbox.types import Array
@@ -39,7 +41,8 @@ survives the end of the process at any rate, this is for the end of the machine.
 POINTS_UP_TO = 1000
 """Variables up to which the points of each batch are kept; of longer ones, those that improve."""
 GRADIENTS_UP_TO = 1 << 26
-"""Bytes of gradients that a journal takes; later ones are computed again on the way back."""
+"""Bytes of gradients that a journal takes; later ones are computed again on the way back. Where
+there are snapshots (`blackbox.snapshot`), longer ones than the points that are kept, too."""
 
 
 class Journal:
@@ -69,11 +72,10 @@ class Journal:
         somebody else; it says where and what to do.
     """
 
-    _file = -1
-    """Its descriptor; -1 where it is not open."""
+    _file: AppendedFile | None = None
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = _as_path(path)
+        self.path = as_path(path)
         self.header: dict[str, Any] | None = None
         self.count = 0
         self._next: Batch | None = None
@@ -81,29 +83,32 @@ class Journal:
         self._best = math.inf
         self._gradients = 0
         self._n = 0
+        self._lean = self._jumped = False
+        self._left: list[range] = []  # lines of a course that was left
         self._past = self._read()
-        self._lock = _lock(self.path)
+        self._file = AppendedFile(self.path)
         try:
-            with _named(self.path, "can't be used"):
-                flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
-                self._file = os.open(self.path, flags, 0o666)
-            self._look()
+            self._look(self._file)
         except BaseException:
             self._let_go()
             raise
 
-    def _look(self) -> None:
+    def _look(self, own: AppendedFile) -> None:
         """Check what is there, and cut off what a kill left."""
-        with _named(self.path, "can't be used"), self.path.open("rb") as file:
+        self._latest = 0
+        with named(self.path, "can't be used"), self.path.open("rb") as file:
             reader = Reader(file, self.path)
             for text in reader:
                 if self.header is None:
                     self.header = self._sense(1, read_header, text)
+                elif text.startswith(LEFT):
+                    left = self._sense(reader.number, read_line, text, 1)
+                    self._left.append(range(reader.number - left.lines, reader.number))
+                self._latest = reader.end - len(text) - 10  # with its checksum
             self._end, self.count = reader.end, max(reader.number - 1, 0)
-            if (torn := os.fstat(self._file).st_size - self._end) > 0:
+            self._lines = reader.number
+            if torn := own.cut(reader.end):
                 LOG.warning("%s ends in the middle of a line: %d bytes cut", self.path, torn)
-                os.ftruncate(self._file, self._end)
-            os.lseek(self._file, self._end, os.SEEK_SET)
         self._synced = time.monotonic()
 
     def _sense(self, number: int, read: Any, *line: Any) -> Any:
@@ -112,19 +117,22 @@ class Journal:
         except ValueError as error:
             raise JournalError(f"{self.path}, line {number} makes no sense: {error}") from error
 
-    def _read(self) -> Generator[Batch, None, None]:
-        """Give the batches that are there; they are not held, there may be a million."""
-        if not self.count:
+    def _read(self, lines: int = 0, begin: int = 0) -> Generator[Batch, None, None]:
+        """Give the batches after so many lines; they are not held, there may be a million."""
+        if not self.count or begin >= self._end:
             return
         n, past = self._n, self._end
         with self.path.open("rb") as file:
+            file.seek(begin)
             reader = Reader(file, self.path)
+            reader.number, reader.end = lines, begin
             for text in reader:
-                if reader.number > 1:
+                self._at = reader.number
+                if reader.number > 1 and not any(reader.number in left for left in self._left):
                     line = self._sense(reader.number, read_line, text, n)
                     if isinstance(line, End):
                         self._ended = line
-                    else:
+                    elif isinstance(line, Batch):
                         yield line
                 if reader.end >= past:
                     return
@@ -150,11 +158,11 @@ class Journal:
                 "to go on with it, or name another file"
             )
         if self.header is None or not self.count:  # nothing is lost where nothing was evaluated
-            self._end = 0
-            os.lseek(self._file, 0, os.SEEK_SET)
-            os.ftruncate(self._file, 0)
+            assert self._file is not None
+            self._file.cut(0)
+            self._lines = 0
             self._write(write_line(header))
-            self._sync()
+            self._file.sync()
             return
         self._others = _machines(self.header["made with"], header["made with"])
         self._next = next(self._past, None)
@@ -202,18 +210,23 @@ class Journal:
         if len(values) and points.dtype.kind == "f":
             if points.shape[1] <= POINTS_UP_TO:
                 kept = points
-            elif (row := self._leader(kind, values)) is not None:
+            elif not self._lean and (row := self._leader(kind, values)) is not None:
                 kept = points[row : row + 1]
-        fits = gradients is None or self._gradients + gradients.nbytes <= GRADIENTS_UP_TO
-        slopes = gradients if fits else None
-        name = digest(points)
+        slopes = gradients
+        if gradients is not None and (
+            self._gradients + gradients.nbytes > GRADIENTS_UP_TO
+            or (self._lean and points.shape[1] > POINTS_UP_TO)
+        ):
+            slopes = None
+        name = "" if kept is points else digest(points)
         batch = Batch(kind, name, seconds, values, kept, row, slopes, failed or {})
         self._write(write_batch(batch))
-        self._take_in(kind, values, gradients)
+        self._take_in(kind, values, slopes)
         self._ended = None
         now = time.monotonic()
         if now - self._synced >= SYNC:
-            self._sync()
+            assert self._file is not None
+            self._file.sync()
             self._synced = now
 
     def finish(self, reason: str, success: bool, seconds: float) -> None:
@@ -240,37 +253,65 @@ class Journal:
         return row if finite[row] < self._best else None
 
     def _write(self, line: bytes) -> None:
-        """Write a line in one piece, as a rule: a kill leaves all of it, or a beginning."""
-        left = line
-        try:
-            while left:
-                left = left[os.write(self._file, left) :]
-        except BaseException as error:
-            with contextlib.suppress(OSError):  # so that more may follow, if there is room again
-                os.lseek(self._file, self._end, os.SEEK_SET)
-                os.ftruncate(self._file, self._end)
-            if isinstance(error, OSError):
-                raise self._full(error) from error
-            raise
-        self._end += len(line)
+        assert self._file is not None
+        self._latest = self._file.end
+        self._file.add(line)
+        self._lines += 1
 
-    def _sync(self) -> None:
-        try:
-            os.fsync(self._file)
-            names = os.fstat(self._file).st_nlink
-        except OSError as error:
-            raise self._full(error) from error
-        if not names and not self._missed:
-            self._missed = True
-            LOG.warning("%s was removed by somebody else: no run can go on from it", self.path)
+    def leave_to_snapshots(self) -> None:
+        """Keep no long points and gradients from here on: snapshots hold what is needed."""
+        self._lean = True
 
-    _missed = False
+    def mark(self) -> dict[str, Any]:
+        """Return what names the latest line, once that is on disk.
 
-    def _full(self, error: OSError) -> JournalError:
-        return JournalError(
-            f"journal={str(self.path)!r} can't be written any more: {error.strerror or error}. "
-            "What was written holds; make room and call again with the same arguments to go on"
+        Raises
+        ------
+        JournalError
+            Where it can't be.
+        """
+        assert self._file is not None
+        self._file.sync()
+        place = {"lines": self._lines, "begin": self._latest, "end": self._file.end}
+        with named(self.path, "can't be read"):
+            return place | {"digest": _digest(self.path, place), "gradients": self._gradients}
+
+    def jump(self, mark: Mapping[str, Any]) -> bool:
+        """Go on after the line of a mark, where that is in this journal; return whether it is.
+
+        Before anything is read.
+        """
+        lines = mark["lines"] if fits(self.path, mark) else 0
+        # A line that was left may be marked by a snapshot that was not used then.
+        if not 1 <= lines <= self._lines or any(lines in left for left in self._left):
+            return False
+        self._gradients, self._jumped = mark["gradients"], True
+        self._past.close()
+        self._past = self._read(lines, mark["end"])
+        self._next = next(self._past, None)
+        return True
+
+    def leave(self) -> bool:
+        """Give up what is not read yet, where it is short: what follows is made again.
+
+        It is short after a snapshot. Return whether that was done.
+        """
+        if not self._jumped:
+            return False
+        first, evaluations = self._at, 0
+        while self._next is not None:
+            evaluations += len(self._next.values)
+            self._next = next(self._past, None)
+        LOG.warning(
+            "%s: gradients are not what they were, in the last digits at least: %d evaluations "
+            "since the snapshot are made again",
+            self.path,
+            evaluations,
         )
+        lines = self._lines - first + 1
+        self._write(write_left(Left(lines, evaluations)))
+        self._left.append(range(first, first + lines))
+        return True
 
     def strayed(self, what: str = "asks for other points") -> JournalError:
         """Return the error that says that a run takes another course than its journal."""
@@ -283,10 +324,10 @@ class Journal:
 
     def close(self) -> None:
         """Write everything out and let go of the file; a second time does nothing."""
-        if self._file < 0:
+        if self._file is None:
             return
         try:
-            self._sync()
+            self._file.sync()
         except JournalError as error:  # no reason to lose the result
             LOG.error("%s", error)
         finally:
@@ -294,13 +335,9 @@ class Journal:
 
     def _let_go(self) -> None:
         self._past.close()
-        file, self._file = self._file, -1
-        if file >= 0:
-            os.close(file)
-        # Its name goes first: whoever waits for the lock then sees that it guards nothing.
-        with contextlib.suppress(OSError):
-            Path(self._lock.lock_file).unlink()
-        self._lock.release()
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
     def __del__(self) -> None:
         self.close()  # it may have been dropped
@@ -312,48 +349,24 @@ class Journal:
         self.close()
 
 
-@contextlib.contextmanager
-def _named(path: Path, what: str) -> Iterator[None]:
-    """Turn the system's errors into ours."""
+def fits(path: Path, mark: Mapping[str, Any]) -> bool:
+    """Whether what a mark names is in a journal."""
     try:
-        yield
-    except (OSError, NotImplementedError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise JournalError(f"journal={str(path)!r} {what}: {reason}") from error
+        counts = all(type(mark[name]) is int for name in ("lines", "gradients"))
+        return counts and bool(mark["digest"] == _digest(path, mark))
+    except (OSError, KeyError, TypeError, ValueError, OverflowError, MemoryError):
+        return False
 
 
-def _as_path(path: Any) -> Path:
-    if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str):
-        raise TypeError(f"journal is a path, as a text or a Path; got {path!r:.60}")
-    found = Path(path)
-    with _named(found, "can't be used"):
-        try:
-            mode = found.stat().st_mode
-        except FileNotFoundError:
-            if not found.parent.is_dir():
-                raise JournalError(
-                    f"journal={str(path)!r}: there is no folder {str(found.parent)!r}; make it"
-                ) from None
-            return found
-        except ValueError as error:  # a null byte
-            raise JournalError(f"journal={str(path)!r} can't be used: {error}") from error
-    if not stat.S_ISREG(mode):
-        what = "a folder" if stat.S_ISDIR(mode) else "no ordinary file"
-        raise JournalError(f"journal={str(path)!r} is {what}; name a file")
-    return found
-
-
-def _lock(path: Path) -> FileLock:
-    with _named(path, "can't be locked"):
-        lock = FileLock(f"{path.resolve()}.lock")
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            raise JournalError(
-                f"journal={str(path)!r} is being written by another run now, or by an Optimizer "
-                "that is not closed; wait for it, or name another file"
-            ) from None
-        return lock
+def _digest(path: Path, place: Mapping[str, Any]) -> str:
+    """Return a digest of a journal's first line, and of another one."""
+    begin, end = place["begin"], place["end"]
+    if not 0 <= begin < end <= path.stat().st_size:
+        raise ValueError("there is no such line")
+    with path.open("rb") as file:
+        first = file.readline()
+        file.seek(begin)
+        return blake2b(first + file.read(end - begin), digest_size=16).hexdigest()
 
 
 def _difference(name: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> str:

@@ -44,7 +44,7 @@ class Batch(NamedTuple):
         ``"values"``, ``"gradients"`` (with values), ``"slopes"`` (gradients alone), ``"full"``
         (values at full fidelity) or ``"validation"``.
     digest
-        Of the points.
+        Of the points; not written where all of them are.
     seconds
         Since the run began.
     values
@@ -77,6 +77,17 @@ class End(NamedTuple):
     seconds: float
     reason: str
     success: bool
+
+
+class Left(NamedTuple):
+    """A line of a journal: so many before it are of a course that was left (`Journal.leave`)."""
+
+    lines: int
+    evaluations: int
+
+
+LEFT = b'{"k":"left"'
+"""How such a line begins."""
 
 
 class Reader:
@@ -201,8 +212,10 @@ def read_header(text: bytes) -> dict[str, Any]:
 
 def write_batch(batch: Batch) -> bytes:
     """Return the line of a batch; put together by hand, as it is written at each evaluation."""
-    head = f'{{"k":"{batch.kind}","h":"{batch.digest}","t":{batch.seconds:.6f},"y":'
-    parts = [head.encode(), _pack_values(batch.values).encode()]
+    kind, name, seconds, values = batch[:4]
+    named = f'"h":"{name}",' if name else ""
+    head = f'{{"k":"{kind}",{named}"t":{seconds:.6f},"y":{_pack_values(values)}'
+    parts = [head.encode()]
     if batch.row is not None:
         parts.append(b',"i":%d' % batch.row)
     if batch.failed:
@@ -223,22 +236,36 @@ def write_end(end: End) -> bytes:
     )
 
 
-def read_line(text: bytes, n: int) -> Batch | End:
+def write_left(left: Left) -> bytes:
+    """Return the line that says that those before it are of a course that was left."""
+    return write_line({"k": "left", "lines": left.lines, "evaluations": left.evaluations})
+
+
+def read_line(text: bytes, n: int) -> Batch | End | Left:
     """Return what a line after the header holds; raises ValueError."""
     try:
         parsed = parse(text)
+        if parsed["k"] == "left":
+            return Left(_count(parsed["lines"]), _count(parsed["evaluations"]))
         kind, seconds = parsed["k"], float(parsed["t"])
         if kind == "end":
             return End(seconds, str(parsed["reason"]), bool(parsed["success"]))
         values = _unpack_values(parsed["y"])
         points, gradients = (unpack(parsed[key], n) if key in parsed else None for key in "xg")
         row, failed = parsed.get("i"), _read_failed(parsed.get("f", {}))
-        batch = Batch(kind, parsed["h"], seconds, values, points, row, gradients, failed)
+        name = parsed["h"] if points is None or row is not None else digest(points)
+        batch = Batch(kind, name, seconds, values, points, row, gradients, failed)
     except (KeyError, AttributeError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from None
     if not _fits(batch):
         raise ValueError("its parts do not fit together")
     return batch
+
+
+def _count(number: Any) -> int:
+    if type(number) is not int or number < 0:
+        raise ValueError("a count is no count")
+    return number
 
 
 def _read_failed(packed: Any) -> dict[int, tuple[str, str]]:
@@ -272,7 +299,7 @@ def _fits(batch: Batch) -> bool:
 
 def digest(numbers: NDArray[Any]) -> str:
     """Return a few digits that stand for an array of numbers."""
-    return blake2b(np.ascontiguousarray(numbers).tobytes(), digest_size=6).hexdigest()
+    return blake2b(numbers.tobytes(), digest_size=6).hexdigest()
 
 
 def pack(array: NDArray[Any]) -> str:
@@ -281,7 +308,7 @@ def pack(array: NDArray[Any]) -> str:
 
 
 def _base64(array: NDArray[Any]) -> bytes:
-    return binascii.b2a_base64(np.ascontiguousarray(array, "<f8").tobytes(), newline=False)
+    return binascii.b2a_base64(array.astype("<f8", copy=False).tobytes(), newline=False)
 
 
 def unpack(text: Any, n: int) -> Array:
@@ -296,6 +323,8 @@ def _pack_values(values: NDArray[Any]) -> str:
     """Return values as JSON."""
     if values.dtype.kind == "c":  # of a complex-step difference
         return f'{{"real":{_pack_values(values.real)},"imag":{_pack_values(values.imag)}}}'
+    if len(values) == 1 and math.isfinite(value := float(values[0])):  # as serial solvers ask
+        return f"[{value!r}]"
     finite = math.isfinite
     texts = [repr(v) if finite(v) else f'"{v!r}"' for v in values.tolist()]
     return f"[{','.join(texts)}]"

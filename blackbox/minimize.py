@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from blackbox.algorithms import find
 from blackbox.algorithms.custom import Custom
@@ -26,7 +26,9 @@ from blackbox.problem import check_tolerance, make_problem, make_random
 from blackbox.progress import ProgressLine
 from blackbox.replay import Replayed
 from blackbox.result import Result, attach, make_result
-from blackbox.types import Algorithm, Callback, Problem, RandomStream, Stop
+from blackbox.snapshot import Resumable, Snapshots
+from blackbox.steady import check_steady, make_flow, search_steadily
+from blackbox.types import Algorithm, Callback, Problem, RandomStream, SteadyAlgorithm, Stop
 from blackbox.validation import Validation, find_validation
 from blackbox.workers import Workers, open_workers
 
@@ -54,6 +56,7 @@ def minimize(
     patience: int | None = None,
     seed: int | RandomStream | None = None,
     workers: Workers = None,
+    steady: bool | int = False,
     timeout: float | None = None,
     on_error: OnError = "raise",
     on_interrupt: Literal["raise", "return"] = "raise",
@@ -127,6 +130,11 @@ def minimize(
     workers
         Who evaluates the points of a batch: None, a number of processes, a
         `concurrent.futures.Executor` (dask's, `blackbox.RayExecutor`) or a map-like callable.
+    steady
+        Whether to tell each value as it comes, and to hand out another point at once, so that no
+        slow evaluation holds up a batch; for methods that allow it (`Method.steady`). With several
+        workers such a run does not repeat. A number: of points under way at once; True: as many as
+        there are workers. See `blackbox.steady`.
     timeout
         Seconds for one evaluation, which takes place in a process of its own: what takes longer, or
         crashes, is a failed evaluation (``"timeout"``, ``"lost"``), whatever `on_error` says.
@@ -186,12 +194,22 @@ def minimize(
         raise ValueError(f"on_interrupt is 'raise' or 'return'; got {on_interrupt!r}")
     with ExitStack() as opened:
         spread = opened.enter_context(open_workers(workers, timeout))
-        objective = Objective(fun, args, jac, batched=batched, spread=spread, on_error=on_error)
+        flow = make_flow(steady, spread)
+        objective = Objective(
+            fun,
+            args,
+            jac,
+            batched=batched,
+            spread=spread if flow is None or spread is None else flow,
+            on_error=on_error,
+        )
         if method is None:  # scipy's rule
             method = "slsqp" if constraints else "bfgs" if bounds is None else "l-bfgs-b"
         losses = find_validation(
             fun, validation, validate_every, patience, options, batched=objective.batched
         )
+        if flow is not None:
+            check_steady(method, noisy, objective.changing, losses is not None)
         problem = make_problem(
             x0,
             None if callable(method) else bounds,
@@ -214,7 +232,7 @@ def minimize(
             name = getattr(method, "__name__", type(method).__name__)
             chosen = Chosen(name, "named by the caller", own, "solver", None)
         else:
-            chosen = choose_method(method, problem, options, tol)
+            chosen = choose_method(method, problem, options, tol, steady=flow is not None)
             _warn_of_unused(chosen.name, method, jac, hess, hessp)
         if limits.evaluations is None and chosen.default_budget is not None:
             limits = Budget(chosen.default_budget, max_seconds, target)
@@ -238,6 +256,7 @@ def minimize(
                 tol=tol,
                 validate_every=validate_every,
                 patience=patience,
+                steady=None if flow is None else flow.width,
             )
             written.begin(header)
             evaluated = replayed = Replayed(objective, written, history)
@@ -250,16 +269,32 @@ def minimize(
         evaluator = make_evaluator(
             evaluated,
             history,
-            limits,
+            limits if flow is None else replace(limits, seconds=None),
             rng,
             callback if chosen.callback == "batch" else None,
             line,
             noisy,
             stopper,
         )
+        snapshots = None
+        if written is not None:
+            parts: dict[str, Resumable] = {
+                "history": history,
+                "evaluator": evaluator,
+                "objective": objective,
+            }
+            if stopper is not None:
+                parts["validation"] = stopper
+            planned = chosen.plans or objective.changing or losses is not None
+            snapshots = Snapshots(written, parts, limits.evaluations if planned else None)
         fields = {"method": chosen.name, "method_reason": chosen.reason, "seed": kept_seed}
         try:
-            stop = _search(chosen.algorithm, problem, rng, evaluator)
+            if flow is None:
+                stop = _search(chosen.algorithm, problem, rng, evaluator, snapshots)
+            else:
+                run = cast(SteadyAlgorithm, chosen.algorithm).steady(problem, rng, flow.width)
+                flow.begin(objective.call, history, written)
+                stop = search_steadily(run, flow, evaluator, limits, history)
             if written is not None:
                 written.finish(stop.reason, stop.success, history.elapsed())
         except BaseException as error:
@@ -312,13 +347,20 @@ def _warn_of_unused(name: str, method: Any, jac: Any, hess: Any, hessp: Any) -> 
         warnings.warn(f"Method {shown} does not use {what}.", RuntimeWarning, stacklevel=3)
 
 
-def _search(algorithm: Algorithm, problem: Problem, rng: RandomStream, evaluate: Evaluator) -> Stop:
+def _search(
+    algorithm: Algorithm,
+    problem: Problem,
+    rng: RandomStream,
+    evaluate: Evaluator,
+    snapshots: Snapshots | None,
+) -> Stop:
     """Run the algorithm to its end in this thread."""
     try:
         if isinstance(algorithm, Blocking):
             stop = algorithm.solve(problem, rng, evaluate)
         else:
-            stop = drive(algorithm.run(problem, rng), evaluate)
+            run = algorithm.run(problem, rng)
+            stop = drive(run, evaluate if snapshots is None else snapshots.follow(run, evaluate))
     except Halt as halt:
         stop = halt.stop
     return evaluate.finish(stop)

@@ -106,6 +106,9 @@ class Averaging(Evaluator):
             extras |= {"fun_error": math.inf, "fun_count": 1}
         return stop._replace(extras=extras)
 
+    def state(self) -> None:
+        """Return None: its means are in no snapshot, and such runs come back by their journal."""
+
     def _after(self, ask: Ask) -> None:
         if not ask.stencil and self._latest is not None:
             points, values = self._latest
@@ -186,6 +189,6 @@ class Averaging(Evaluator):
             values = self._settle(values)
         finally:
             if self._objective.done:
-                self._history.record_repeat(float(values[0]))
+                self._history.record_repeat()
         self._repeats += 1
         point.add(float(values[0]))

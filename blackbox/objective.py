@@ -1,17 +1,18 @@
 """From what the user gave to a batched objective: lifting one point to many, and checks."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from blackbox.budget import Halt
+from blackbox.calls import Call
 from blackbox.failures import Failed, OnError, describe
 from blackbox.returned import as_gradients, as_pair, as_scalar, as_vector
 from blackbox.types import Array, Scheme, Stop
-from blackbox.workers import Call, Spread
+from blackbox.workers import Spread
 
 Jac = Callable[..., Any] | bool | Scheme | None
 
@@ -113,6 +114,8 @@ class Objective:
         self.full: Callable[..., Any] | None = getattr(fun, "full", None)
         self._reads_only = bool(getattr(fun, "reads_only", False))
         self.end: Callable[..., Any] | None = getattr(fun, "end", None)
+        self._state = getattr(fun, "state", None)
+        self._resume, self._recall = getattr(fun, "resume", None), getattr(fun, "recall", None)
         for name, found in (("begin", self.begin), ("full", self.full), ("end", self.end)):
             if found is not None and not callable(found):
                 raise TypeError(f"fun.{name} must be a function or None; got {found!r:.60}")
@@ -121,6 +124,22 @@ class Objective:
     def changing(self) -> bool:
         """Whether the objective changes from batch to batch."""
         return self.begin is not None
+
+    def state(self) -> dict[str, Any] | None:
+        """Return what a run has changed in `fun`; None where it changes and does not say."""
+        if callable(self._state) and callable(self._resume):
+            return dict(self._state())
+        return None if self.changing else {}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go back to what `state` returned."""
+        if callable(self._state) and callable(self._resume):
+            self._resume(state)
+
+    def recall(self, values: NDArray[Any], gradients: Array) -> None:
+        """Let `fun` take in values (k,) and gradients (k, n) that are not computed again."""
+        if callable(self._recall):
+            self._recall(values, gradients)
 
     def values(self, points: Array, out: Array) -> None:
         """Fill `out`, (k,), in order, so that an exception leaves what came before it."""
@@ -200,6 +219,11 @@ class Objective:
         if slot not in self._calls or self.changing:  # there are copies of it elsewhere
             self._calls[slot] = Call(function, self._args, slot)
         yield from self._spread.map(self._calls[slot], points.copy())
+
+    @property
+    def call(self) -> Call:
+        """What evaluates one point elsewhere."""
+        return self._calls.setdefault(0, Call(self._fun, self._args))
 
     def _call(self, function: Callable[..., Any], x: Array) -> Any:
         """Call a function here; `Failed` where it raises and that does not end the run."""

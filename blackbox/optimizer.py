@@ -15,7 +15,7 @@ from blackbox.evaluation import settle
 from blackbox.header import make_header, read_recipe, same_seed
 from blackbox.history import History, all_finite
 from blackbox.journal import Journal
-from blackbox.lines import digest
+from blackbox.lines import JournalError, digest
 from blackbox.problem import make_problem, make_random
 from blackbox.types import Array, Ask, Problem, RandomStream, Run, Stop, Told
 
@@ -160,6 +160,11 @@ class Optimizer:
         past, ask = journal.peek(), self._pending
         assert past is not None
         assert ask is not None
+        if past.kind not in ("values", "gradients"):
+            raise JournalError(
+                f"{journal.path} is of a run of minimize, which evaluated more than an Optimizer "
+                f"asks ({past.kind!r}): make that call again, with the same arguments"
+            )
         if len(past.values) != len(ask.points) or past.digest != digest(ask.points):
             raise journal.strayed()
         journal.skip()

@@ -9,7 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from blackbox.lines import Batch, End, JournalError, Reader, open_file, read_header, read_line
+from blackbox.lines import (
+    Batch,
+    End,
+    JournalError,
+    Left,
+    Reader,
+    open_file,
+    read_header,
+    read_line,
+)
+from blackbox.snapshot import best_of
 from blackbox.types import Array
 
 SEARCHED = ("values", "gradients")
@@ -25,10 +35,13 @@ class Past:
         The file, and its first line: method, options, seed, what it was made with.
     points, values
         Shapes (m, n) and (m,): in order, what was evaluated and its points were kept: all where
-        there are at most 1,000 variables, else the best so far. A failure is NaN or inf. Where the
-        run saw minibatches, only what was evaluated at full fidelity.
+        there are at most 1,000 variables, else the best so far; with a snapshot the best in that.
+        A failure is NaN or inf. Where the run saw minibatches, only what was evaluated at full
+        fidelity.
     evaluations, failures, gradients, batches
         How many there were, of points, of failed ones, of batches of slopes, of batches.
+    repeated
+        Evaluations among them that were made a second time, after a kill: see `Journal.leave`.
     seconds
         How long the run has taken.
     reason
@@ -45,6 +58,7 @@ class Past:
     failures: int = 0
     gradients: int = 0
     batches: int = 0
+    repeated: int = 0
     seconds: float = 0.0
     reason: str | None = None
     damage: str | None = None
@@ -107,6 +121,7 @@ class Past:
         counts = [f"{self.evaluations:,}" + (f" of {budget:,}" if type(budget) is int else "")]
         counts += [f"{self.failures:,} failed"] if self.failures else []
         counts += [f"{self.gradients:,} batches of slopes"] if self.gradients else []
+        counts += [f"{self.repeated:,} made again"] if self.repeated else []
         rows = [
             ("journal", str(self.path)),
             ("method", f"{header.get('method')}, seed {header.get('seed')}"),
@@ -129,6 +144,7 @@ class Past:
             "failures": self.failures,
             "gradients": self.gradients,
             "batches": self.batches,
+            "repeated": self.repeated,
             "seconds": self.seconds,
             "best_value": self.best_value if len(best) else None,
             "best_x": best[0].tolist() if len(best) else None,
@@ -177,7 +193,8 @@ class _Gathered:
         self.header: dict[str, Any] | None = None
         self._points: dict[bool, list[Array]] = {True: [], False: []}
         self._values: dict[bool, list[Array]] = {True: [], False: []}
-        self._counts = {"evaluations": 0, "failures": 0, "gradients": 0, "batches": 0}
+        names = ("evaluations", "failures", "gradients", "batches", "repeated")
+        self._counts = dict.fromkeys(names, 0)
         self._seconds = 0.0
         self._reason: str | None = None
         self._damage: str | None = None
@@ -198,18 +215,23 @@ class _Gathered:
                 raise JournalError(words if known else f"{self.path}, {words}") from error
             self._damage = words
 
-    def _take(self, line: Batch | End) -> None:
+    def _take(self, line: Batch | End | Left) -> None:
+        if isinstance(line, Left):
+            self._counts["repeated"] += line.evaluations
+            return
         self._seconds = line.seconds
         if isinstance(line, End):
             self._reason = line.reason
             return
         self._reason = None
         self._counts["gradients"] += line.kind in ("gradients", "slopes")
+        if line.kind != "validation":  # as a history counts them
+            failed = set(np.flatnonzero(~np.isfinite(line.values)).tolist()) | set(line.failed)
+            self._counts["failures"] += len(failed)
         if line.kind == "slopes":
             return
         self._counts["batches"] += line.kind in SEARCHED
         self._counts["evaluations"] += len(line.values)
-        self._counts["failures"] += int((~np.isfinite(line.values)).sum())
         if line.points is not None and line.kind != "validation":
             values = line.values if line.row is None else line.values[line.row : line.row + 1]
             self._points[line.kind == "full"].append(line.points)
@@ -220,6 +242,10 @@ class _Gathered:
         header = self.header
         if header is None:
             raise JournalError(f"{self.path} holds no run yet")
+        if (best := best_of(self.path)) is not None and len(best[0]) == header["n"]:
+            whole = bool(self._values[True]) or bool(header.get("changing"))
+            self._points[whole].append(best[0][None])
+            self._values[whole].append(np.array([best[1]]))
         full = bool(self._values[True])
         points = np.concatenate([np.empty((0, header["n"])), *self._points[full]])
         values = np.concatenate([np.empty(0), *self._values[full]])

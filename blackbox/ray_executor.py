@@ -33,12 +33,23 @@ class RayExecutor(Executor):
             ) from error
         if not ray.is_initialized():
             raise RuntimeError("RayExecutor needs a cluster: call ray.init() first")
-        self._ray = ray
+        self._ray: Any = ray
+        self._options = options
         # Whoever submits decides what becomes of a call whose worker is lost.
         self._task = ray.remote(_call).options(**{"max_retries": 0, **options})
         self._stored: list[tuple[Callable[..., Any], Any]] = []
         self._pending: set[Future[Any]] = set()
         self._closed = False
+
+    @property
+    def max_workers(self) -> int | None:
+        """How many such tasks the cluster has room for; None where they ask for nothing."""
+        asked = self._options
+        wanted = {"CPU": asked.get("num_cpus", 1), "GPU": asked.get("num_gpus", 0)}
+        wanted |= asked.get("resources") or {}
+        there = self._ray.cluster_resources()
+        room = [there.get(name, 0) // each for name, each in wanted.items() if each]
+        return max(1, int(min(room))) if room else None
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Return the future of ``fn(*args, **kwargs)``; cancelling it ends the task."""

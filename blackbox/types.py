@@ -205,6 +205,41 @@ def default_interval(generations: int | None) -> int:
     return SELDOM if generations is None else max(SELDOM, generations // OFTEN)
 
 
+class Proposal(NamedTuple):
+    """One point that a steady run wants evaluated.
+
+    Attributes
+    ----------
+    x
+        Shape (n,), float64; a fresh array.
+    origin
+        What the run wants to know of it when its value is there.
+    """
+
+    x: Array
+    origin: Any = None
+
+
+class Steady(Protocol):
+    """A run that needs no whole batch: it proposes points, and takes in values as they come."""
+
+    def propose(self) -> Proposal | Stop:
+        """Return one more point, however many are under way; or why there is none any more."""
+        ...
+
+    def accept(self, proposal: Proposal, value: float) -> Stop | None:
+        """Take in the value of any point under way, ``+inf`` if it failed; say whether to stop."""
+        ...
+
+
+class SteadyAlgorithm(Protocol):
+    """An `Algorithm` that has a second way to run."""
+
+    def steady(self, problem: Problem, rng: RandomStream, width: int) -> Steady:
+        """Start a run of which `width` points are under way at once."""
+        ...
+
+
 class Algorithm(Protocol):
     """A frozen dataclass whose fields are the options, by the library's own names and defaults."""
 

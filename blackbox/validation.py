@@ -108,6 +108,10 @@ def _lift(validate: Callable[..., Any], batched: bool) -> Losses:
     return losses
 
 
+STATE = ("_every", "_generation", "_idle", "_fulls", "_seen", "_fun", "_latest")
+"""What a `Validation` has found, as far as numbers and arrays say it."""
+
+
 class Validation:
     """Measures validation losses during a run, and ends it when nothing gets better any more.
 
@@ -231,6 +235,19 @@ class Validation:
             )
         lost = self._losses is not None and self._history.validated_x is None
         raise Halt(Stop(reason, success=not lost, status=STALLED))
+
+    def state(self) -> dict[str, Any]:
+        """Return where it stands, for `blackbox.snapshot`."""
+        told = {name: getattr(self, name) for name in STATE}
+        unmeasured = self._unmeasured
+        return told | {"_unmeasured": unmeasured and tuple(tuple(part) for part in unmeasured)}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go back to what `state` returned."""
+        for name in STATE:
+            setattr(self, name, state[name])
+        unmeasured = state["_unmeasured"]
+        self._unmeasured = unmeasured and (Ask(*unmeasured[0]), Told(*unmeasured[1]))
 
     @property
     def restores(self) -> bool:

@@ -2,16 +2,14 @@
 
 import logging
 import math
-import os
-import pickle
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager
-from functools import cached_property
 from numbers import Integral, Real
-from typing import Any, Protocol
+from queue import SimpleQueue
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from blackbox.calls import Call, Task, Tasks, close_spares
 from blackbox.failures import Failed, describe
 from blackbox.guarded import Crew, WorkerError
 from blackbox.types import Array
@@ -35,6 +33,28 @@ class Spread(Protocol):
 
     def map(self, call: "Call", points: Array) -> Iterator[Any]:
         """Yield what `call` gives at each point, in order; a `Failed` where it gives nothing."""
+        ...
+
+
+@runtime_checkable
+class Pool(Spread, Protocol):
+    """A `Spread` that also takes points one by one, and gives values back as they come."""
+
+    @property
+    def width(self) -> int | None:
+        """How many points it evaluates at once; None where that can't be told."""
+        ...
+
+    def give(self, call: "Call", key: Any, x: Array) -> None:
+        """Take on one more point, (n,), to be known by a key."""
+        ...
+
+    def take(self) -> tuple[Any, Any]:
+        """Wait for any of the points; return its key, and what `call` gives or a `Failed`."""
+        ...
+
+    def drop(self) -> None:
+        """Forget all points that were given."""
         ...
 
 
@@ -105,126 +125,19 @@ def _check_timeout(timeout: Any) -> float | None:
     return seconds
 
 
-class Call:
-    """The user's function with its further arguments, to be called here or anywhere.
-
-    It travels by cloudpickle, so that lambdas, closures and what is defined in a script or a
-    notebook do too.
-
-    Parameters
-    ----------
-    function, args
-        Called as ``function(x, *args)``.
-    slot
-        Which of a run's functions it is.
-    """
-
-    __name__ = "evaluate"  # on an engine's own displays
-
-    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], slot: int = 0) -> None:
-        self.slot, self.key = slot, os.urandom(8)
-        self._parts: tuple[Callable[..., Any], tuple[Any, ...]] | None = function, args
-
-    @cached_property
-    def payload(self) -> bytes:
-        """The function and its arguments, as cloudpickle writes them."""
-        import cloudpickle
-
-        try:
-            written: bytes = cloudpickle.dumps(self._parts)
-        except Exception as error:
-            raise WorkerError(
-                "workers= and timeout= evaluate in other processes, but the objective can't be "
-                f"sent there: {describe(error)}. Let it make what it needs itself, or take a "
-                "ThreadPoolExecutor as workers"
-            ) from error
-        return written
-
-    def __call__(self, x: Array) -> Any:
-        """Return the value at a point, or a `Failed` where the function raises."""
-        if self._parts is None:
-            self._parts = _load(self.key, self.payload)
-        function, args = self._parts
-        try:
-            return function(x, *args)
-        except Exception as error:
-            return Failed("raised", error=error)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _receive, (self.slot, self.key, self.payload)
-
-
-def _receive(slot: int, key: bytes, payload: bytes) -> Call:
-    call = Call.__new__(Call)
-    call.slot, call.key, call._parts = slot, key, None
-    vars(call)["payload"] = payload
-    return call
-
-
-_LOADED: OrderedDict[bytes, Any] = OrderedDict()
-"""The functions that were read last, so that each is read once in a process."""
-
-
-def _load(key: bytes, payload: bytes) -> Any:
-    parts = _LOADED.get(key)
-    if parts is None:
-        parts = _LOADED[key] = pickle.loads(payload)
-        while len(_LOADED) > 4:
-            _LOADED.popitem(last=False)
-    return parts
-
-
-class _Guarded:
-    """A call that takes place in a child interpreter of whichever process makes it."""
-
-    def __init__(self, call: Call, timeout: float) -> None:
-        self._call, self._timeout = call, timeout
-
-    @property
-    def key(self) -> bytes:
-        return self._call.key
-
-    @property
-    def payload(self) -> bytes:
-        return self._call.payload
-
-    def __call__(self, x: Array) -> Any:
-        try:
-            crew = _SPARES.pop()
-        except IndexError:
-            crew = Crew()
-        crew.timeout = self._timeout
-        try:
-            [given] = crew.map(self._call, x[None])
-        except BaseException:
-            crew.close()
-            raise
-        _SPARES.append(crew)
-        return given
-
-
-_SPARES: list[Crew] = []
-"""Children with nothing to do, in the processes and threads of an executor."""
-
-
-def close_spares() -> None:
-    """End the children that have nothing to do in this process."""
-    while _SPARES:
-        _SPARES.pop().close()
-
-
-Task = Call | _Guarded
+_WIDTHS = ("_max_workers", "max_workers", "num_workers")
+"""Where executors say how many workers they have: `concurrent.futures` and loky, ours, MPI."""
 
 
 class _Mapped:
     """Points are evaluated by a map-like callable."""
 
     def __init__(self, spread: Map, timeout: float | None) -> None:
-        self._spread, self._timeout = spread, timeout
+        self._spread, self._tasks = spread, Tasks(timeout)
 
     def map(self, call: Call, points: Array) -> Iterator[Any]:
         count = 0
-        for count, given in enumerate(self._spread(_guard(call, self._timeout), list(points)), 1):
+        for count, given in enumerate(self._spread(self._tasks.of(call), list(points)), 1):
             if count <= len(points):
                 yield given
         if count != len(points):
@@ -234,14 +147,53 @@ class _Mapped:
             )
 
 
+class _Given(NamedTuple):
+    """A point that an executor evaluates."""
+
+    key: Any
+    task: Task
+    x: Array
+    lost: Failed | None = None
+
+
 class _Submitted:
     """Points are submitted to an executor."""
 
     def __init__(self, executor: Any, timeout: float | None) -> None:
-        self._executor, self._timeout = executor, timeout
+        self._executor, self._tasks = executor, Tasks(timeout)
+        self._under_way: dict[Any, _Given] = {}
+        self._finished: SimpleQueue[Any] = SimpleQueue()
+
+    @property
+    def width(self) -> int | None:
+        found = (getattr(self._executor, name, None) for name in _WIDTHS)
+        return next((int(count) for count in found if isinstance(count, Integral)), None)
+
+    def give(self, call: Call, key: Any, x: Array) -> None:
+        task = self._tasks.of(call)
+        self._watch(self._submit(task, x), _Given(key, task, x))
+
+    def take(self) -> tuple[Any, Any]:
+        while True:
+            given = self._under_way.pop(future := self._finished.get(), None)
+            if given is None:  # it was dropped
+                continue
+            outcome, again = self._read(future, given.lost)
+            if not again:
+                return given.key, outcome
+            self._watch(self._again(given.task, given.x), given._replace(lost=outcome))
+
+    def drop(self) -> None:
+        under_way, self._under_way = self._under_way, {}
+        for future in under_way:
+            future.cancel()
+
+    def _watch(self, future: Any, given: _Given) -> None:
+        self._under_way[future] = given
+        future.add_done_callback(self._finished.put)
 
     def map(self, call: Call, points: Array) -> Iterator[Any]:
-        task = _guard(call, self._timeout)
+        task = self._tasks.of(call)
         futures: list[Future[Any]] = []
         try:
             futures.extend(self._submit(task, x) for x in points)
@@ -253,21 +205,23 @@ class _Submitted:
 
     def _result(self, future: Future[Any], task: Task, x: Array) -> Any:
         """Return what a future gives; where its worker is lost, another one has a try."""
+        outcome, again = self._read(future)
+        return self._read(self._again(task, x), outcome)[0] if again else outcome
+
+    def _read(self, future: Future[Any], lost: Failed | None = None) -> tuple[Any, bool]:
+        """Return what a future gives, and whether to try again; `lost` where this is that try."""
         try:
-            return future.result()
+            return future.result(), False
         except Exception as error:
             if not _is_lost(error):
                 raise
+            if lost is not None:
+                return lost, False
             lost = Failed("lost", describe(error))
             if _names(error) & TRIED_ENOUGH:
-                return lost
+                return lost, False
         LOG.info("a worker was lost as it evaluated a point: %s", lost.message)
-        try:
-            return self._again(task, x).result()
-        except Exception as error:
-            if not _is_lost(error):
-                raise
-            return lost
+        return lost, True
 
     def _submit(self, task: Task, x: Array) -> Any:
         try:
@@ -290,27 +244,29 @@ class _Dask(_Submitted):
         executor = workers.get_executor() if hasattr(workers, "get_executor") else workers
         super().__init__(executor, timeout)
         self._client = executor._client
-        self._placed: tuple[bytes, Any] | None = None
+        self._placed: dict[int, tuple[bytes, Any]] = {}
+
+    @property
+    def width(self) -> int | None:
+        return sum(self._client.nthreads().values()) or None
 
     def _submit(self, task: Task, x: Array) -> Any:
+        # Not pure: equal points are evaluated each time.
         if len(task.payload) < LARGE:
-            return self._again(task, x)
-        if self._placed is None or self._placed[0] != task.key:
-            self._placed = task.key, self._client.scatter(task, broadcast=True, hash=False)
-        return self._executor.submit(_evaluate, self._placed[1], x, pure=False)
+            return self._executor.submit(task, x, pure=False)
+        key, place = self._placed.get(task.slot, (b"", None))
+        if key != task.key:
+            place = self._client.scatter(task, broadcast=True, hash=False)
+            self._placed[task.slot] = task.key, place
+        return self._executor.submit(_evaluate, place, x, pure=False)
 
     def _again(self, task: Task, x: Array) -> Any:
-        self._placed = None  # what was placed may be lost as well
-        # Not pure: equal points are evaluated each time.
-        return self._executor.submit(task, x, pure=False)
+        self._placed.pop(task.slot, None)  # what was placed may be lost as well
+        return self._submit(task, x)
 
 
 def _evaluate(task: Task, x: Array) -> Any:
     return task(x)
-
-
-def _guard(call: Call, timeout: float | None) -> Task:
-    return call if timeout is None else _Guarded(call, timeout)
 
 
 def _names(error: BaseException) -> set[str]:

@@ -115,6 +115,10 @@ def _facts(row: Method) -> Iterable[tuple[str, str]]:
         else ("a failing region is survived, failures at random may end it"),
     )
     yield "minibatches", "yes" if row.changing else "refused: it compares values between batches"
+    yield (
+        "`steady=True`",
+        "yes: values are told as they come" if row.steady else "refused: it needs whole batches",
+    )
     yield "memory", row.memory
     yield "seed", "matters" if row.random else "does not matter"
     if row.tolerance_options:
@@ -199,6 +203,7 @@ def overview(name: str) -> str:
                 row.integers,
                 row.noise,
                 "yes" if row.changing else "",
+                "yes" if row.steady else "",
             )
             for row in rows
         ]
@@ -210,6 +215,7 @@ def overview(name: str) -> str:
             "integers",
             "noise",
             "minibatches",
+            "steady",
         )
         parts.append(f"## {title}\n\n{_table(header, lines)}")
     return "\n\n".join(parts)

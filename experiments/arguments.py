@@ -50,6 +50,20 @@ def names(text: str) -> list[str]:
     return found
 
 
+RELIABILITY = ("costs", "bad-input", "kills", "workers")
+"""Parts of `experiments reliability`, each with a page of its own."""
+
+
+def parts(text: str) -> list[str]:
+    """Return names of `RELIABILITY`, with commas between."""
+    found = names(text)
+    if unknown := [name for name in found if name not in RELIABILITY]:
+        raise argparse.ArgumentTypeError(
+            f"there is no part {unknown[0]!r}; the parts are {', '.join(RELIABILITY)}"
+        )
+    return found
+
+
 def add_out(parser: argparse.ArgumentParser, to: str) -> None:
     """Add ``--out``, a folder that there is by default."""
     shown = default("folder")

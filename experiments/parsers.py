@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from experiments.arguments import add_out, count, default, names, seed
+from experiments.arguments import RELIABILITY, add_out, count, default, names, parts, seed
 
 
 def reproduce(parser: argparse.ArgumentParser) -> None:
@@ -33,8 +33,8 @@ def speed(parser: argparse.ArgumentParser) -> None:
     Interleaved runs, medians. A missed goal is reported and is no failure. Topics: `loop`, the
     loops around optimizers; `methods`, each method beside its library, and its memory; `harness`,
     comparisons beside the bare loops; `population`, many candidates through a model: time, memory,
-    gradients; `training`, gradient methods beside loops written by hand. Peers that are not
-    installed are left out.
+    gradients; `training`, gradient methods beside loops written by hand; `sampler`, ours beside
+    Optuna's own, in time and in how far they come. Peers that are not installed are left out.
 
     try:
       experiments speed
@@ -43,11 +43,12 @@ def speed(parser: argparse.ArgumentParser) -> None:
       experiments speed harness
       experiments speed population --device cuda
       experiments speed training
+      experiments speed sampler
     """
     parser.add_argument(
         "topic",
         nargs="?",
-        choices=("loop", "methods", "harness", "population", "training"),
+        choices=("loop", "methods", "harness", "population", "training", "sampler"),
         default="loop",
         help=default("what to measure"),
     )
@@ -100,17 +101,27 @@ def diagnosis(parser: argparse.ArgumentParser) -> None:
 
 
 def reliability(parser: argparse.ArgumentParser) -> None:
-    """Try bad input, kill runs and resume them, measure what that costs.
+    """Try bad input, kill runs and their workers, measure what it costs to lose nothing.
 
     Every method meets every bad input; runs are killed at random moments and go on from their
-    journals; journals and guards are timed. Exit code 1 where something is lost, silent or hangs.
+    journals; workers are killed as they evaluate, here, by dask and by Ray (skipped where they are
+    not installed); journals and guards are timed. Exit code 1 where something is lost, silent or
+    hangs.
 
     try:
       experiments reliability --quick
+      experiments reliability --only workers,costs
       experiments reliability --out elsewhere --json
     """
     add_out(parser, "results/reliability")
     parser.add_argument("--quick", action="store_true", help="fewer methods, fewer kills")
+    parser.add_argument(
+        "--only",
+        type=parts,
+        default=[],
+        metavar="A,B",
+        help=f"these parts alone: {', '.join(RELIABILITY)}",
+    )
 
 
 def journal(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""How reliable the methods are: bad input, kills, and what it costs not to lose anything."""
+"""How reliable runs are: bad input, kills of runs and of workers, and what it costs."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,15 +11,19 @@ from blackbox import ALGORITHMS
 from experiments import reliability_costs as costs
 from experiments import reliability_inputs as inputs
 from experiments import reliability_kills as kills
+from experiments import reliability_workers as workers
 from experiments.environment import describe, machine, versions
 from experiments.reliability_cases import CASES
 from experiments.reliability_costs import Cost
 from experiments.reliability_inputs import RULE, Outcome
 from experiments.reliability_kills import Killed
+from experiments.reliability_workers import Shipped, Survived
 from experiments.report import Column, Table, number, to_json, write
 
 KILLS = 5
 """Kills of each method, at most: some have ended before. More than 200 in all."""
+WORKERS_KILLED = 100
+"""Of each engine."""
 QUICK = ("cma", "differential_evolution", "l-bfgs-b", "nelder-mead", "pso")
 """Methods of a quick look."""
 BAD = ("obscure", "silent", "hang")
@@ -35,40 +39,56 @@ class Found:
         For each method what came of each case; None where it is not for the method.
     kills, costs
         For each method; and each figure.
+    survived, shipped, skipped
+        What became of runs whose workers were killed, and what large data costs, by engine; the
+        engines that are not installed.
     """
 
     inputs: dict[str, list[Outcome | None]] = field(default_factory=dict)
     kills: list[Killed] = field(default_factory=list)
     costs: list[Cost] = field(default_factory=list)
+    survived: list[Survived] = field(default_factory=list)
+    shipped: list[Shipped] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
 
-    def broken(self) -> list[str]:
-        """What is not as it should be, as sentences."""
-        sentences = [
+    def broken(self) -> dict[str, list[str]]:
+        """What is not as it should be, part by part, as sentences."""
+        bad = [
             f"{name}, {case.name}: {outcome.kind} ({outcome.said})"
             for name, outcomes in self.inputs.items()
             for case, outcome in zip(CASES, outcomes, strict=True)
             if outcome is not None and outcome.kind in BAD
         ]
-        return sentences + [f"{one.method}, killed: {one}" for one in self.kills if not one.kept]
+        return {
+            "bad-input": bad,
+            "kills": [f"{one.method}, killed: {one}" for one in self.kills if not one.kept],
+            "workers": [f"{one.engine}, killed: {one}" for one in self.survived if not one.kept],
+        }
 
-    def missed(self) -> list[str]:
-        """Goals of costs that were missed, as sentences."""
-        return [
-            f"{one.name}: {number(one.value)} {one.unit}, the goal is {number(one.goal)}"
-            for one in self.costs
-            if not one.kept
-        ]
+    def missed(self) -> dict[str, list[str]]:
+        """Goals that were missed, part by part, as sentences."""
+        return {
+            "costs": [
+                f"{one.name}: {number(one.value)} {one.unit}, the goal is {number(one.goal)}"
+                for one in self.costs
+                if not one.kept
+            ],
+            "workers": [
+                f"{one.engine} sends data again: {one}" for one in self.shipped if not one.kept
+            ],
+        }
 
 
 class Step(NamedTuple):
-    """A part of the work."""
+    """A piece of the work: which part it is of, what to call it, what to do."""
 
+    part: str
     label: str
     run: Callable[[Found], None]
 
 
-def steps(quick: bool) -> list[Step]:
-    """Return the work, part by part."""
+def steps(quick: bool, only: Sequence[str] = ()) -> list[Step]:
+    """Return the work, step by step; where parts are named, see `experiments.arguments`, theirs."""
     names = [row.name for row in ALGORITHMS.values() if row.installed]
     names = [name for name in names if name in QUICK] if quick else names
 
@@ -92,12 +112,24 @@ def steps(quick: bool) -> list[Step]:
 
         return run
 
+    def kill_workers(engine: str) -> Callable[[Found], None]:
+        def run(found: Found) -> None:
+            if not workers.is_there(engine):
+                found.skipped.append(engine)
+                return
+            found.shipped.append(workers.ship_data(engine))
+            found.survived.append(workers.kill_workers(engine, 3 if quick else WORKERS_KILLED))
+
+        return run
+
     pairs = [names[i : i + 2] for i in range(0, len(names), 2)]
-    return [
-        *(Step(f"costs: {topic}", measure(topic)) for topic in costs.TOPICS),
-        *(Step(f"bad input: {name}", try_inputs(name)) for name in names),
-        *(Step(f"kills: {', '.join(pair)}", kill(pair)) for pair in pairs),
+    found = [
+        *(Step("costs", f"costs: {topic}", measure(topic)) for topic in costs.TOPICS),
+        *(Step("bad-input", f"bad input: {name}", try_inputs(name)) for name in names),
+        *(Step("kills", f"kills: {', '.join(pair)}", kill(pair)) for pair in pairs),
+        *(Step("workers", f"workers: {name}", kill_workers(name)) for name in workers.ENGINES),
     ]
+    return [step for step in found if not only or step.part in only]
 
 
 def work(parts: Sequence[Step], found: Found) -> Iterator[str]:
@@ -152,6 +184,49 @@ def kill_table(found: Sequence[Killed]) -> Table:
     return Table("Kills", columns, rows, notes)
 
 
+def worker_tables(found: Found) -> list[Table]:
+    """Return what kills of workers did, and what large data costs, engine by engine."""
+    titles = ["kills", "told", "budget", "lost", "counted", "twice", "others right", "seconds"]
+    columns = [Column("engine", number=False), *map(Column, titles), Column("watchdog")]
+    rows = [
+        [
+            *(one.engine, str(one.kills), str(one.told), str(one.budget), str(one.lost)),
+            *(str(one.counted), str(one.twice), "yes" if one.same else "NO"),
+            *(number(one.seconds), "FIRED" if one.watchdog else "silent"),
+        ]
+        for one in found.survived
+    ]
+    kills = sum(one.kills for one in found.survived)
+    notes = [
+        f"{kills} kills by SIGKILL of processes that evaluate, at random moments of an evaluation; "
+        f"two of them at a time, runs of {workers.BUDGET} evaluations one after another.",
+        "lost: evaluations given up, as all tries were hit (two; dask itself tries four times, and "
+        "holds those that waited at a worker for suspect as well); counted: failures in the "
+        "histories. twice: evaluations in the journals beyond one for each point. others right: "
+        "their points and values are those of a run alone, bit for bit.",
+        f"The watchdog ends runs without a new batch for {workers.WATCHDOG:.0f} s.",
+        *(f"Skipped, as it is not installed: {name}." for name in found.skipped),
+    ]
+    heads = [Column("engine", number=False), Column("MB"), Column("first batch, s")]
+    heads += [Column("ms a task later"), Column("without data")]
+    costs = [
+        [
+            *(one.engine, str(one.megabytes), number(one.first)),
+            number(one.later) + ("" if one.kept else " (missed)"),
+            number(one.alone),
+        ]
+        for one in found.shipped
+    ]
+    again = [
+        "An objective that holds an array; the first batch takes it to each worker. Batches of 60 "
+        f"points, the fastest counts; the goal is at most {workers.CARRIED:.0f} ms more a task."
+    ]
+    return [
+        Table("Workers killed", columns, rows, notes),
+        Table("Large data is shipped once", heads, costs, again),
+    ]
+
+
 def cost_table(found: Sequence[Cost]) -> Table:
     """Return the figures and their goals."""
     columns = [Column("what", number=False), Column("measured"), Column("goal"), Column("unit")]
@@ -175,14 +250,15 @@ def tables(found: Found) -> list[Table]:
     """Return what a terminal shows of what was found."""
     shown = [cost_table(found.costs)] if found.costs else []
     shown += input_tables(found.inputs)[:1] if found.inputs else []
-    return shown + ([kill_table(found.kills)] if found.kills else [])
+    shown += [kill_table(found.kills)] if found.kills else []
+    return shown + (worker_tables(found) if found.survived or found.skipped else [])
 
 
 def summary(found: Found, command: str) -> dict[str, Any]:
     """Return everything, ready for JSON."""
     return {
         "command": command,
-        "versions": versions("nlopt"),
+        "versions": versions("nlopt", "distributed", "ray"),
         "machine": machine(),
         "rule": RULE,
         "inputs": {
@@ -199,8 +275,13 @@ def summary(found: Found, command: str) -> dict[str, Any]:
         },
         "kills": [one._asdict() for one in found.kills],
         "costs": [one._asdict() for one in found.costs],
-        "broken": found.broken(),
-        "missed": found.missed(),
+        "workers": {
+            "survived": [one._asdict() for one in found.survived],
+            "shipped": [one._asdict() for one in found.shipped],
+            "skipped": found.skipped,
+        },
+        "broken": _all(found.broken()),
+        "missed": _all(found.missed()),
     }
 
 
@@ -211,7 +292,7 @@ def _said(outcomes: Sequence[Outcome | None]) -> list[str]:
 
 
 def save(found: Found, folder: Path, content: Mapping[str, Any]) -> None:
-    """Write a page and a file for machines for each of the three parts."""
+    """Write a page and a file for machines for each part that was done."""
     folder.mkdir(parents=True, exist_ok=True)
     made = describe(content["versions"], content["machine"])
     shared = ("command", "versions", "machine")
@@ -222,6 +303,8 @@ def save(found: Found, folder: Path, content: Mapping[str, Any]) -> None:
         parts.append(("kills", "kills", "Kills", [kill_table(found.kills)]))
     if found.costs:
         parts.append(("costs", "costs", "What it costs", [cost_table(found.costs)]))
+    if found.survived:
+        parts.append(("workers", "workers", "Workers that are killed", worker_tables(found)))
     for stem, key, title, shown in parts:
         own = {name: content[name] for name in (*shared, key)}
         own |= {"rule": RULE} if key == "inputs" else {}
@@ -230,16 +313,25 @@ def save(found: Found, folder: Path, content: Mapping[str, Any]) -> None:
         write(
             folder / f"{stem}.md",
             f"# {title}\n\nMade by `{content['command']}`; all figures are in `{stem}.json`. "
-            f"{_verdict(found, key)}\n\n{body}\n{made}.\n",
+            f"{_verdict(found, stem)}\n\n{body}\n{made}.\n",
         )
 
 
-def _verdict(found: Found, key: str) -> str:
-    if key == "costs":
-        missed = found.missed()
-        return f"Missed: {'; '.join(missed)}." if missed else "All goals are met."
-    wrong = [s for s in found.broken() if (", killed: " in s) == (key == "kills")]
+def _verdict(found: Found, part: str) -> str:
+    wrong, missed = found.broken().get(part, []), found.missed().get(part, [])
     if wrong:
         return f"Not as it should be: {'; '.join(wrong)}."
-    good = "0 hangs, 0 silent, 0 obscure" if key == "inputs" else "Nothing was lost"
-    return f"{good}."
+    if missed:
+        return f"Missed: {'; '.join(missed)}."
+    if part == "costs":
+        return "All goals are met."
+    if part == "bad-input":
+        return "0 hangs, 0 silent, 0 obscure."
+    if part == "kills":
+        return "Nothing was lost."
+    lost = sum(one.lost for one in found.survived)
+    return f"No run hung, and none came short; {lost} evaluations were lost, and counted as such."
+
+
+def _all(sentences: Mapping[str, list[str]]) -> list[str]:
+    return [each for part in sentences.values() for each in part]

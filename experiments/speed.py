@@ -23,6 +23,7 @@ PAGES = {
     "methods": "methods",
     "harness": "harness",
     "population": "population",
+    "sampler": "sampler",
 }
 """The page of each topic, and where its numbers are: README's in ``speed.json``."""
 Timed = tuple[float, int]

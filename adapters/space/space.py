@@ -1,18 +1,34 @@
 """A space of hyperparameters, and its unit box."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.space.parameters import Fixed, Parameter
+from adapters.space.choices import Fixed
+from adapters.space.conditions import Condition, check_conditions, hold, in_order
+from adapters.space.parameter import Parameter
 from blackbox.types import Array
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.distributions import BaseDistribution
 
 Params = dict[str, Any]
 """Values of the parameters that are active, by name."""
+
+
+class _Step(NamedTuple):
+    """How one parameter is decoded: its part of the point, and on what it depends."""
+
+    name: str
+    decode: Callable[[Sequence[float]], Any]
+    part: slice
+    conditions: tuple[Condition, ...]
 
 
 class Space:
@@ -23,8 +39,8 @@ class Space:
     parameters
         From name to `Parameter`, for names that are no Python words (``"model.lr"``).
     **named
-        The same as keywords: ``Space(lr=Log(1e-5, 1e-2), act=Choice("relu", "tanh"))``. A value
-        that is no `Parameter` is a constant, as ``Fixed(value)`` is.
+        The same as keywords: ``Space(lr=Log(1e-5, 1e-2), act=Choice("relu", "tanh"))``. A number, a
+        string or another plain value is a constant, as ``Fixed(value)`` is.
 
     Attributes
     ----------
@@ -36,17 +52,25 @@ class Space:
         ``(0.0, 1.0)``, as `blackbox.minimize` takes them.
     cells
         Shape (n,): into how many equal cells each coordinate is cut; 0 where it is not.
+    slices
+        From name to the slice of coordinates that are the parameter's.
 
     Raises
     ------
     TypeError, ValueError
         If there is nothing to search, a name is no string or given twice, or a condition names an
-        unknown parameter, a value that it cannot have, or itself by a detour.
+        unknown parameter, one without separate values, a value that it cannot have, or itself by a
+        detour.
     """
 
     bounds = (0.0, 1.0)
 
     def __init__(self, parameters: Mapping[str, Any] | None = None, /, **named: Any) -> None:
+        if parameters is not None and not isinstance(parameters, Mapping):
+            raise TypeError(
+                f"Space: parameters must be a dictionary from names to parameters, got "
+                f"{parameters!r:.60}"
+            )
         given = {} if parameters is None else dict(parameters)
         if both := given.keys() & named.keys():
             raise ValueError(f"Space: {min(both)!r} is given twice")
@@ -54,50 +78,22 @@ class Space:
         for name in given:
             if not isinstance(name, str) or not name:
                 raise TypeError(f"Space: names must be strings, got {name!r}")
-        for name, value in given.items():
-            if isinstance(value, type) and issubclass(value, Parameter):
-                raise TypeError(f"Space: {name} is the class {value.__name__}: give its range")
         self.parameters: Mapping[str, Parameter] = MappingProxyType(
-            {
-                name: value if isinstance(value, Parameter) else Fixed(value)
-                for name, value in given.items()
-            }
+            {name: _as_parameter(name, value) for name, value in given.items()}
         )
         if not any(parameter.width for parameter in self.parameters.values()):
             raise ValueError(
                 "Space: there is nothing to search"
                 + (", only constants" if given else ": it is empty")
             )
-        self._order = self._sort()
-
-    def _sort(self) -> list[str]:
-        """Check the conditions; return the names, each after those that it depends on."""
-        for name, parameter in self.parameters.items():
-            for other, wanted in (parameter.when or {}).items():
-                if other not in self.parameters:
-                    raise ValueError(
-                        f"Space: {name} is active only where {other!r} has a value, but there is "
-                        f"no such parameter: {', '.join(self.parameters)}"
-                    )
-                for value in _several(wanted):
-                    try:
-                        self.parameters[other].encode(value)
-                    except (TypeError, ValueError) as error:
-                        raise ValueError(
-                            f"Space: {name} is active only where {other} is {value!r}: {error}"
-                        ) from None
-        order: list[str] = []
-        while len(order) < len(self.parameters):
-            ready = [
-                name
-                for name, parameter in self.parameters.items()
-                if name not in order and set(parameter.when or ()) <= set(order)
-            ]
-            if not ready:
-                circle = [name for name in self.parameters if name not in order]
-                raise ValueError(f"Space: the conditions of {', '.join(circle)} go in a circle")
-            order += ready
-        return order
+        self._conditions = {
+            name: check_conditions(name, self.parameters) for name in self.parameters
+        }
+        self._steps = [
+            _Step(name, self[name].decode, self.slices[name], self._conditions[name])
+            for name in in_order(self._conditions)
+        ]
+        self._is_sorted = [step.name for step in self._steps] == list(self.parameters)
 
     @cached_property
     def n(self) -> int:
@@ -118,7 +114,7 @@ class Space:
     def cells(self) -> NDArray[np.int64]:
         """Into how many equal cells each coordinate is cut, (n,); 0 where it is not."""
         return np.repeat(
-            [parameter.cells for parameter in self.parameters.values()],
+            np.array([parameter.cells for parameter in self.parameters.values()], dtype=np.int64),
             [parameter.width for parameter in self.parameters.values()],
         )
 
@@ -149,17 +145,20 @@ class Space:
             raise ValueError(
                 f"points must be ({self.n},) or (k, {self.n}), got shape {array.shape}"
             )
-        if np.isnan(array).any():
-            raise ValueError("points must not be NaN")
-        array = np.clip(array, 0.0, 1.0)
-        return self._decode(array) if array.ndim == 1 else [self._decode(row) for row in array]
+        rows = array.tolist()
+        return self._decode(rows) if array.ndim == 1 else [self._decode(row) for row in rows]
 
-    def _decode(self, u: Array) -> Params:
+    def _decode(self, u: Sequence[float]) -> Params:
+        if any(share != share for share in u):
+            raise ValueError("points must not be NaN")
+        # Plain floats: numpy would take ten times as long for so few.
+        u = [0.0 if share < 0.0 else 1.0 if share > 1.0 else share for share in u]
         values: Params = {}
-        for name in self._order:
-            parameter = self.parameters[name]
-            if self._is_active(parameter, values):
-                values[name] = parameter.decode(u[self.slices[name]])
+        for name, decode, part, conditions in self._steps:
+            if not conditions or hold(conditions, values):
+                values[name] = decode(u[part])
+        if self._is_sorted:
+            return values
         return {name: values[name] for name in self.parameters if name in values}
 
     def encode(self, params: Mapping[str, Any]) -> Array:
@@ -175,45 +174,140 @@ class Space:
         TypeError, ValueError
             If a name is unknown or missing, or a value impossible.
         """
-        if unknown := [name for name in params if name not in self.parameters]:
-            raise ValueError(f"unknown: {unknown[0]!r}; the space has {', '.join(self.parameters)}")
+        if not isinstance(params, Mapping):
+            raise TypeError(f"params must be a dictionary of values by name, got {params!r:.60}")
+        for name in params:
+            if name not in self.parameters:
+                raise ValueError(f"unknown: {name!r}; the space has {', '.join(self.parameters)}")
         point = np.full(self.n, 0.5)
         values: Params = {}
-        for name in self._order:
-            parameter = self.parameters[name]
-            if not self._is_active(parameter, values):
+        for name, _, part, conditions in self._steps:
+            parameter = self[name]
+            if not hold(conditions, values):
                 if name in params:
                     raise ValueError(
-                        f"{name} is given, but inactive: it is active only where "
-                        f"{dict(parameter.when or {})}"
+                        f"{name} is given, but inactive: it is active only where {parameter.when}"
                     )
                 continue
-            if isinstance(parameter, Fixed):
-                values[name] = params.get(name, parameter.value)
-            elif name not in params:
+            if name not in params and not isinstance(parameter, Fixed):
                 raise ValueError(f"{name} is missing: {parameter!r}")
-            else:
-                values[name] = params[name]
-            try:
-                point[self.slices[name]] = parameter.encode(values[name])
-            except (TypeError, ValueError) as error:
-                raise type(error)(f"{name}: {error}") from None
+            if name in params:
+                try:
+                    point[part] = parameter.encode(params[name])
+                except (TypeError, ValueError) as error:
+                    raise type(error)(f"{name}: {error}") from None
+            values[name] = parameter.decode(point[part])
         return point
 
-    def _is_active(self, parameter: Parameter, values: Mapping[str, Any]) -> bool:
-        """Whether the parameter is, given the values of those that it depends on."""
-        for other, wanted in (parameter.when or {}).items():
-            if other not in values:
-                return False
-            if not any(
-                _alike(self.parameters[other], values[other], one) for one in _several(wanted)
-            ):
-                return False
-        return True
+    def is_active(self, name: str, params: Mapping[str, Any]) -> bool:
+        """Whether a parameter is active, given the values of those that it depends on.
+
+        Raises
+        ------
+        KeyError
+            If the space has no such parameter.
+        """
+        return hold(self._conditions[name], params)
 
     def draw(self, rng: np.random.Generator) -> Params:
         """Return values drawn uniformly from the unit box."""
-        return self._decode(rng.random(self.n))
+        return self._decode(rng.random(self.n).tolist())
+
+    def suggest(self, trial: "optuna.Trial") -> Params:
+        """Ask an Optuna trial for the parameters that are active, in an order that can know.
+
+        Constants are added without asking.
+        """
+        from adapters.space.foreign import ask_trial
+
+        values: Params = {}
+        for name, _, _, conditions in self._steps:
+            if hold(conditions, values):
+                values[name] = ask_trial(trial, name, self[name])
+        return {name: values[name] for name in self.parameters if name in values}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a description that JSON can hold, and that `from_dict` reads.
+
+        ``{"lr": {"type": "log", "low": 1e-5, "high": 1e-2}, "batch": 64}``. Tuples become lists,
+        and lists tuples when read. Classes and functions among options and constants are
+        described by their names, which `from_dict` refuses.
+
+        Raises
+        ------
+        TypeError
+            If an option or a constant is an object that cannot be described.
+        """
+        from adapters.space.files import describe
+
+        return {name: describe(name, parameter) for name, parameter in self.parameters.items()}
+
+    @classmethod
+    def from_dict(cls, described: Mapping[str, Any]) -> "Space":
+        """Return the space that `to_dict` described.
+
+        Raises
+        ------
+        TypeError, ValueError
+            That name the parameter and the field.
+        """
+        from adapters.space.files import read_dict
+
+        return read_dict(described)
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> "Space":
+        """Return the space that a TOML or JSON file describes, in the words of `to_dict`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            That name the file, the parameter and the field.
+        """
+        from adapters.space.files import read_file
+
+        return read_file(Path(path))
+
+    @classmethod
+    def from_optuna(cls, distributions: "Mapping[str, BaseDistribution]") -> "Space":
+        """Return the space of Optuna's distributions; one with a single value is a constant.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If one is no distribution, or has more values than float64 can tell apart.
+        """
+        from adapters.space.foreign import read_optuna
+
+        return read_optuna(distributions)
+
+    def to_optuna(self) -> "dict[str, BaseDistribution]":
+        """Return what Optuna calls each parameter, also conditional ones and constants.
+
+        Optuna's distributions know no conditions: `is_active` says which to ask for, `suggest`
+        asks a trial. A choice, ordered or not, is categorical; a constant has one category.
+        """
+        from adapters.space.foreign import as_optuna
+
+        return {name: as_optuna(parameter) for name, parameter in self.parameters.items()}
+
+    @classmethod
+    def from_sklearn(cls, distributions: Mapping[str, Any]) -> "Space":
+        """Return the space of what scikit-learn's `RandomizedSearchCV` takes.
+
+        Frozen ``uniform``, ``loguniform``, ``randint`` of `scipy.stats` become ranges. Lists and
+        arrays are choices, ordered where numbers rise or fall; with one entry constants. A
+        `Parameter` stays what it is.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is a list of dictionaries, or a distribution is another: with the range to give
+            in its place.
+        """
+        from adapters.space.foreign import read_sklearn
+
+        return read_sklearn(distributions)
 
     def __len__(self) -> int:
         return len(self.parameters)
@@ -232,21 +326,39 @@ class Space:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
+        are_words = all(name.isidentifier() for name in self.parameters)
+        start, end = ("Space(", ")") if are_words else ("Space({", "})")
         each = [
-            f"{name}={parameter!r}" if name.isidentifier() else f"{name!r}: {parameter!r}"
+            f"{name}={parameter!r}" if are_words else f"{name!r}: {parameter!r}"
             for name, parameter in self.parameters.items()
         ]
-        line = f"Space({', '.join(each)})"
-        return line if len(line) <= 88 else "Space(\n    " + ",\n    ".join(each) + ",\n)"
+        line = f"{start}{', '.join(each)}{end}"
+        return line if len(line) <= 88 else f"{start}\n    " + ",\n    ".join(each) + f",\n{end}"
 
     def __reduce__(self) -> Any:
         return Space, (dict(self.parameters),)
 
 
-def _several(wanted: Any) -> tuple[Any, ...]:
-    return wanted if isinstance(wanted, tuple) else (wanted,)
+def _as_parameter(name: str, value: Any) -> Parameter:
+    """Return a parameter as it is, a plain value as a constant.
 
-
-def _alike(parameter: Parameter, one: Any, other: Any) -> bool:
-    """Whether the two stand for one value of the parameter."""
-    return bool(np.array_equal(parameter.encode(one), parameter.encode(other)))
+    Raises
+    ------
+    TypeError
+        If it looks as if something else was meant.
+    """
+    if isinstance(value, Parameter):
+        return value
+    if isinstance(value, type) and issubclass(value, Parameter):
+        raise TypeError(f"Space: {name} is the class {value.__name__}: give its range")
+    if isinstance(value, (list, tuple, set, frozenset, range, dict, np.ndarray)):
+        raise TypeError(
+            f"Space: {name} is {value!r:.60}: give Choice(*options), a range such as Float(low, "
+            "high), or for a constant Fixed(value)"
+        )
+    for kind, way in (("scipy.stats", "from_sklearn"), ("optuna.distributions", "from_optuna")):
+        if type(value).__module__.startswith(kind):
+            raise TypeError(
+                f"Space: {name} is {type(value).__name__} of {kind}: use Space.{way}(...)"
+            )
+    return Fixed(value)

@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from blackbox.algorithms.cmaes_noise import make_uncertainty
+from blackbox.algorithms.cmaes_steady import SteadyStrategy
 from blackbox.algorithms.cmaes_strategy import Strategy, conclude, descend
-from blackbox.types import Problem, RandomStream, Run
+from blackbox.types import Problem, RandomStream, Run, Steady
 
 _OURS = {"restarts", "incpopsize"}
 """Fields of kinds of CMA-ES that are no options of ``cma.CMAOptions``."""
@@ -104,6 +105,13 @@ class CMA:
         strategy = Strategy(self.given(), problem, rng)
         descent = yield from descend(strategy, make_uncertainty(problem, rng))
         return conclude([descent], problem.budget)
+
+    def steady(self, problem: Problem, rng: RandomStream, width: int) -> Steady:
+        """Start a steady run: an update for each `popsize` values, whichever came.
+
+        By default a population is at least `width` points.
+        """
+        return SteadyStrategy(self.given(), problem, rng, width)
 
     def given(self) -> dict[str, Any]:
         """Return ``sigma0`` and the options of ``cma.CMAOptions`` that are set."""

@@ -57,18 +57,26 @@ class Uncertainty:
         return self.spent + (popsize + again) * int(self.averages) <= self._budget
 
     def evaluate(self, points: Array) -> Generator[Ask, Told, Array]:
-        """Return values, (k,), of a generation, (k, n), and measure the noise; ``yield from``."""
+        """Return values, (k,), of a generation, (k, n), and measure the noise; ``yield from``.
+
+        Where all evaluations failed, the first or the second ones, that says nothing of noise.
+        """
+        self.widening = 1.0
         first = yield from self._average(points, int(self.averages))
+        if first.min() == np.inf:
+            return first
         chosen = choose(first, self._rng)
+        again = yield from self._average(points[chosen], int(self.averages))
+        if again.min() == np.inf:
+            return first
         second = first.copy()
-        second[chosen] = yield from self._average(points[chosen], int(self.averages))
+        second[chosen] = again
         self.level += CUMULATION * (measure(first, second, chosen) - self.level)
         if self.level > 0:
             self.averages = min(self.averages * self._alpha, AVERAGES)
             self.widening = self._alpha
         else:
             self.averages = max(self.averages * self._alpha**SHORTENING, 1.0)
-            self.widening = 1.0
         return (first + second) / 2
 
     def evaluate_end(self, x: Array, spend: bool) -> Generator[Ask, Told, float]:

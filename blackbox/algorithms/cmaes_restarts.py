@@ -28,7 +28,7 @@ class IPOP(CMA):
     ----------
     restarts
         Restarts, each with a larger population; small ones of `BIPOP` don't count. A run that
-        reached `ftarget`, or saw nothing but failures, is the last.
+        reached `ftarget` is the last.
     incpopsize
         Factor of the population from one restart to the next.
     """
@@ -112,7 +112,7 @@ class BIPOP(IPOP):
 
 
 def _over(descent: Descent) -> bool:
-    return descent.spent or descent.hopeless or "ftarget" in descent.reasons
+    return descent.spent or "ftarget" in descent.reasons
 
 
 def _sized(options: Mapping[str, Any], popsize: int) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """One run of the library cma on a problem: what it samples, made fit to be asked and told."""
 
 import warnings
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -31,9 +31,7 @@ class Descent(NamedTuple):
     reasons
         The library's termination criteria that were met.
     generations, evaluations
-        What it took; evaluations as the library counts them.
-    hopeless
-        Whether nothing but failures came back.
+        What it took, generations that failed whole aside.
     x, fun
         Of a noisy objective: the last mean, and the average of several values there.
     spent
@@ -43,7 +41,6 @@ class Descent(NamedTuple):
     reasons: Mapping[str, Any]
     generations: int
     evaluations: int
-    hopeless: bool = False
     x: Array | None = None
     fun: float = np.inf
     spent: bool = False
@@ -67,8 +64,6 @@ class Strategy:
     ----------
     es
         The library's ``CMAEvolutionStrategy``.
-    hopeless
-        Whether nothing but failures came back so far.
     """
 
     def __init__(
@@ -83,7 +78,6 @@ class Strategy:
             import cma
 
         self._n, self._worst = problem.n, 0.0
-        self.hopeless = True
         self._lower, self._upper = integer_box(problem)
         self._bounded = _has_bounds(problem)
         self._integers = problem.integrality if _has_integers(problem) else None
@@ -101,12 +95,17 @@ class Strategy:
         if self._integers is not None:
             keep_integers_moving(self.es, wide.integrality)
         self._solutions: list[Array] = []
+        self._injected: tuple[list[Array], list[Array]] = [], []
         diagonal = options.get("CMA_diagonal", False)
         self._switches = diagonal is not True and bool(diagonal)
 
     def ask(self) -> Array:
         """Sample a generation: points that may be asked, shape (k, n)."""
-        self._solutions = self.es.ask()
+        es = self.es
+        # To ask uses up what is to be injected, and rescales it in place.
+        directions = [each.copy() for each in es.pop_injection_directions]
+        self._injected = directions, list(es.pop_injection_solutions)
+        self._solutions = es.ask()
         return self.fit(self._solutions)
 
     def fit(self, solutions: list[Array]) -> Array:
@@ -125,10 +124,8 @@ class Strategy:
         Ranks are all that matters; but inf - inf would poison the stopping rules.
         """
         if all_finite(values):
-            self.hopeless = False
             return values
         finite = np.isfinite(values)
-        self.hopeless &= not finite.any()
         worst = max(self._worst, float(np.max(values, where=finite, initial=-np.inf)))
         self._worst = worst
         return np.where(finite, values, min(worst + abs(worst) + 1, _HUGE))
@@ -138,13 +135,39 @@ class Strategy:
 
         The library shortens a step that its distribution would hardly have drawn (Hansen, N.
         (2011), Injecting external solutions into CMA-ES, arXiv:1110.4181).
+
+        A generation that failed whole teaches nothing: the next one is drawn from the same
+        distribution, and no stopping rule looks at it. Whoever asks limits failures in a row.
         """
+        if values.min() == np.inf:
+            self._forget()
+            return
         if points is not None:
             self._move(points)
-        self.es.tell(self._solutions, self.settle(values).tolist())
+        self.learn(self._solutions, values)
+
+    def sample(self) -> tuple[Array, Array]:
+        """Draw one solution, from the distribution as it is; return it, and the point to ask."""
+        [solution] = self.es.ask(1)
+        return solution, self.fit([solution])[0]
+
+    def learn(self, solutions: list[Array], values: Array, old: Sequence[int] = ()) -> None:
+        """Update the distribution by solutions, popsize of them, and their values, (popsize,).
+
+        Those at the places `old` were drawn from an earlier distribution: where this one would
+        hardly have drawn them, their steps are shortened as those of points that were moved.
+        """
+        self.es.tell(solutions, self.settle(values).tolist(), check_points=list(old))
         if self._switches:
             # The sampler for all n x n that comes now would draw from the global random state.
             self.es.sm.randn = self.es.opts["randn"]
+
+    def _forget(self) -> None:
+        """Let the library be as if the generation asked last had not been asked."""
+        es = self.es
+        es.pop_injection_directions, es.pop_injection_solutions = self._injected
+        es.number_of_solutions_asked = es.number_of_injections_delivered = 0
+        es._injected_solutions_archive.clear()
 
     def _move(self, points: Array) -> None:
         """Put points, (k, n), in the place of those asked, where they are others.
@@ -183,7 +206,7 @@ def descend(
     while not (reasons := es.stop()):
         told = yield Ask(strategy.ask())
         strategy.tell(told.values, told.points)
-    return Descent(dict(reasons), es.countiter, es.countevals, strategy.hopeless)
+    return Descent(dict(reasons), es.countiter, es.countevals)
 
 
 def _descend_in_noise(
@@ -191,14 +214,14 @@ def _descend_in_noise(
 ) -> Generator[Ask, Told, Descent]:
     es, before = strategy.es, uncertainty.spent
     while not (reasons := es.stop()):
-        if es.countiter and not uncertainty.affords(es.popsize):
+        if uncertainty.spent > before and not uncertainty.affords(es.popsize):
             break
         strategy.tell((yield from uncertainty.evaluate(strategy.ask())))
         es.sigma *= uncertainty.widening
     x, spent = strategy.mean, not reasons
     value = yield from uncertainty.evaluate_end(x, spent)
     evaluations = uncertainty.spent - before
-    return Descent(dict(reasons), es.countiter, evaluations, strategy.hopeless, x, value, spent)
+    return Descent(dict(reasons), es.countiter, evaluations, x, value, spent)
 
 
 def conclude(descents: list[Descent], budget: int | None) -> Stop:

@@ -41,6 +41,9 @@ class LQ(CMA):
         surrogate.model.settings.max_absolute_size = es.popsize
         while not (reasons := es.stop()):
             values = yield from _rank(surrogate, strategy, strategy.ask())
+            if values.min() == np.inf:
+                strategy.tell(values)
+                continue
             with np.errstate(all="ignore"):  # a model of few points may be degenerate
                 strategy.tell(values)
                 es.countevals = surrogate.evaluations
@@ -51,31 +54,46 @@ class LQ(CMA):
 
 
 def _rank(surrogate: Any, strategy: Strategy, points: Array) -> Generator[Ask, Told, Array]:
-    """Evaluate as many of the points, (k, n), as the model needs; give values for all, (k,)."""
+    """Evaluate as many of the points, (k, n), as the model needs; give values for all, (k,).
+
+    As long as all of a generation failed, the model learns nothing of it.
+    """
     model, settings = surrogate.model, surrogate.settings
     solutions, k = strategy.solutions, len(points)
     population = surrogate.EvaluationManager(solutions)
     least = settings.min_evals_percent * k / 100
     number = int(1 + max(least, 3 / model.settings.truncation_ratio - model.size))
+    new: list[int] = []
+    raw = np.full(k, np.inf)
     while population.remaining:
         chosen = _next(model, population, number)
-        told = strategy.settle((yield Ask(points[chosen])).values).clip(-_LARGEST, _LARGEST)
+        raw[chosen] = (yield Ask(points[chosen])).values
+        new += chosen
+        for i in chosen:
+            population.add_eval(i, np.inf)
+        if raw.min() == np.inf:
+            number += math.ceil(number / 2)
+            continue
+        told = strategy.settle(raw[new]).clip(-_LARGEST, _LARGEST)
         with np.errstate(all="ignore"):
-            for i, value in zip(chosen, told.tolist(), strict=True):
+            for i, value in zip(new, told.tolist(), strict=True):
                 population.add_eval(i, value)
                 if not model.isin(solutions[i]):  # a point at a corner may come again
                     model.add_data_row(solutions[i], value)
+            new.clear()
             model.sort(number)
             tau = model.kendall(settings.n_for_tau(k, population.evaluations))
         if tau >= settings.tau_truth_threshold:
             break
         number += math.ceil(number / 2)
+    surrogate.evaluations += population.evaluations
+    if raw.min() == np.inf:
+        return raw
     with np.errstate(all="ignore"):
         model.sort(population.evaluations)
         model.adapt_max_relative_size(tau)
         values = np.array(population.surrogate_values(model.eval))
-    surrogate.evaluations += population.evaluations
-    return np.where(np.isfinite(values), values, np.inf)
+    return np.where(np.isfinite(values), values, raw)
 
 
 def _next(model: Any, population: Any, number: int) -> list[int]:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from blackbox.types import Array, Ask, Problem, RandomStream, Run, Stop
+from blackbox.algorithms.in_order import InOrder
+from blackbox.types import Array, Ask, Problem, RandomStream, Run, Steady, Stop
 
 SOBOL_VARIABLES = 21_201
 """Variables for which scipy has direction numbers."""
@@ -51,6 +52,10 @@ class Design(ABC):
             # A full step from the lower bound may miss the upper one by a rounding error.
             yield Ask(np.minimum(problem.lower + unit * width, problem.upper))
         return Stop("every point of the design is evaluated", success=False, status=2)
+
+    def steady(self, problem: Problem, rng: RandomStream, width: int) -> Steady:
+        """Start a steady run: the same points in the same order."""
+        return InOrder(self.run(problem, rng))
 
     @abstractmethod
     def draw(self, problem: Problem, rng: RandomStream) -> Iterator[Array]:

@@ -19,10 +19,11 @@ from scipy.optimize import (
 )
 
 from blackbox.algorithms.around_scipy import LocalView, shelter, stream
+from blackbox.algorithms.differential_evolution_steady import SteadyEvolution
 from blackbox.blocking import Blocking
 from blackbox.composing.views import Free
 from blackbox.constraints import Row, read_constraint
-from blackbox.types import Array, Ask, Evaluate, Problem, RandomStream, Stop, Told
+from blackbox.types import Array, Ask, Evaluate, Problem, RandomStream, Steady, Stop, Told
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,14 @@ class DifferentialEvolution(Blocking):
         """Run scipy's solver on `evaluate`."""
         return shelter(partial(self._search, problem, rng), evaluate)
 
+    def steady(self, problem: Problem, rng: RandomStream, width: int) -> Steady:
+        """Start a steady run: each trial replaces its parent once its value is there."""
+        try:
+            self.solve(problem, rng, _take_first)
+        except _First as drawn:
+            return SteadyEvolution(self, problem, rng, drawn.points)
+        raise RuntimeError("scipy's solver ended before it asked for anything")
+
     def _search(self, problem: Problem, rng: RandomStream, evaluate: Evaluate) -> Stop:
         view = _Population(problem, evaluate)
         deferred = self.updating == "deferred"
@@ -90,6 +99,18 @@ class DifferentialEvolution(Blocking):
             _polish(problem, evaluate, result)
         # Its best point is the best one told, and feasible.
         return Stop(str(result.message), bool(result.success), 0 if result.success else 2, nit)
+
+
+class _First(BaseException):
+    """Carries the first population out of scipy's solver, which ends by that."""
+
+    def __init__(self, points: Array) -> None:
+        super().__init__()
+        self.points = points
+
+
+def _take_first(ask: Ask) -> Told:
+    raise _First(ask.points)
 
 
 class _Population:

@@ -13,6 +13,7 @@ from scipy.optimize import OptimizeResult, dual_annealing, minimize
 
 from blackbox.algorithms.around_scipy import shelter, stream
 from blackbox.blocking import Blocking, Pointwise
+from blackbox.history import all_finite
 from blackbox.types import Array, Evaluate, Problem, RandomStream, Stop
 
 
@@ -39,7 +40,7 @@ class DualAnnealing(Blocking):
 
     def _search(self, problem: Problem, rng: RandomStream, evaluate: Evaluate) -> Stop:
         # The chain wants values alone; only its local searches want gradients.
-        objective = Pointwise(problem, evaluate, gradients=False)
+        objective = _Surviving(problem, evaluate, gradients=False)
         result = dual_annealing(
             objective.value,
             list(zip(problem.lower, problem.upper, strict=True)),
@@ -87,6 +88,21 @@ class DualAnnealing(Blocking):
         elif coarse:
             options["eps"] = eps**0.5
         return kwargs
+
+
+class _Surviving(Pointwise):
+    """A descent whose slope failed may leave the finite numbers: it ends there, not the chain."""
+
+    def value(self, x: Array) -> float:
+        """Value at `x`, (n,); inf, and nothing is asked, where that is not finite."""
+        if self._ready or all_finite(x):
+            return super().value(x)
+        self.points, self.values, self._told = x[None].copy(), np.array([np.inf]), np.inf
+        return np.inf
+
+    def gradient(self, x: Array) -> Array:
+        """Gradient at `x` as the objective gives it; 0 where `x` is not finite."""
+        return super().gradient(x) if all_finite(x) else np.zeros_like(x)
 
 
 def _descend(

@@ -81,6 +81,9 @@ class Method:
     changing
         Whether it stands an objective that changes from batch to batch (minibatches, fresh noise):
         it compares values within a batch only.
+    steady
+        Whether it can take in each value as it comes, for ``minimize(..., steady=True)``: then its
+        class is a `blackbox.types.SteadyAlgorithm`.
     random
         Whether the seed matters.
     exclusive
@@ -120,6 +123,7 @@ class Method:
     many_starts: bool = False
     tolerates_failures: bool = False
     changing: bool = False
+    steady: bool = False
     random: bool = True
     exclusive: bool = False
     callback: Literal["solver", "batch"] = "batch"

@@ -5,12 +5,13 @@ Eberhart (1998). Parameters, stopping rules and the order of random draws are th
 pyswarm, 1.1 (``updating="deferred"``) and 0.6 (``updating="immediate"``).
 """
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from blackbox.types import Array, Ask, Problem, RandomStream, Run, Stop
+from blackbox.types import Array, Ask, Problem, Proposal, RandomStream, Run, Steady, Stop
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,15 @@ class PSO(Swarm):
         move = self._deferred if self.updating == "deferred" else self._immediate
         return move(problem, rng)
 
+    def steady(self, problem: Problem, rng: RandomStream, width: int) -> Steady:
+        """Start a steady run: a particle moves as soon as its own value has come.
+
+        Koh, B., George, A. D., Haftka, R. T., Fregly, B. J. (2006), Parallel asynchronous particle
+        swarm optimization, International Journal for Numerical Methods in Engineering 67, 578-595.
+        One evaluation at a time, it is ``updating="immediate"``.
+        """
+        return _SteadySwarm(self, problem, rng)
+
     def _deferred(self, problem: Problem, rng: RandomStream) -> Run:
         lower, upper = problem.lower, problem.upper
         shape, width = (self.swarmsize, problem.n), upper - lower
@@ -138,6 +148,65 @@ class PSO(Swarm):
             if stop := best.wait(improved, iteration):
                 return stop
         return best.ended()
+
+
+class _SteadySwarm:
+    """A swarm whose particles move one by one, in the order in which their values come."""
+
+    def __init__(self, options: PSO, problem: Problem, rng: RandomStream) -> None:
+        self._options, self._rng = options, rng
+        self._lower, self._upper = problem.lower, problem.upper
+        self._x = options.first(problem, rng)
+        width = problem.upper - problem.lower
+        self._v = np.array([-width + rng.random(problem.n) * (width + width) for _ in self._x])
+        self._p, self._fp = self._x.copy(), np.full(len(self._x), np.inf)
+        self._best = _Best(options, self._p, self._fp)
+        self._idle = deque(range(len(self._x)))
+        self._proposed = self._accepted = 0
+        self._improved = False
+
+    def propose(self) -> Proposal | Stop:
+        """Move the particle that has waited longest; at first, all are where they were drawn."""
+        iteration, nth = divmod(self._proposed, len(self._x))
+        if iteration > self._options.maxiter:
+            return self._best.ended()
+        self._proposed += 1
+        # With more points under way than particles, one moves on before its value has come.
+        i = self._idle.popleft() if self._idle else nth
+        if iteration:
+            if nth == 0:
+                self._noise = self._rng.random(self._x.shape), self._rng.random(self._x.shape)
+            self._move(i, self._noise[0][nth], self._noise[1][nth])
+        return Proposal(self._x[i].copy(), i)
+
+    def accept(self, proposal: Proposal, value: float) -> Stop | None:
+        """Take in a particle's value, and let it move."""
+        i = proposal.origin
+        self._idle.append(i)
+        iteration, nth = divmod(self._accepted, len(self._x))
+        self._accepted += 1
+        stop, better = None, value < self._best.value
+        if value < self._fp[i]:
+            self._p[i], self._fp[i] = proposal.x, value
+            if iteration:
+                stop = self._best.move(proposal.x, value, iteration - 1)
+            elif better:
+                self._best.x, self._best.value = proposal.x, value
+        self._improved |= better
+        if stop is None and nth == len(self._x) - 1:
+            if iteration:
+                stop = self._best.wait(self._improved, iteration - 1)
+            self._improved = False
+        return stop
+
+    def _move(self, i: int, noise_p: Array, noise_g: Array) -> None:
+        options, x = self._options, self._x[i]
+        self._v[i] = (
+            options.omega * self._v[i]
+            + options.phip * noise_p * (self._p[i] - x)
+            + options.phig * noise_g * (self._best.x - x)
+        )
+        self._x[i] = np.minimum(np.maximum(x + self._v[i], self._lower), self._upper)
 
 
 class _Best:

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from blackbox.types import Ask, Problem, RandomStream, Run
+from blackbox.algorithms.in_order import InOrder
+from blackbox.types import Ask, Problem, RandomStream, Run, Steady
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,10 @@ class Random:
     def __post_init__(self) -> None:
         if self.popsize < 1:
             raise ValueError(f"popsize={self.popsize} is below the minimum of 1")
+
+    def steady(self, problem: Problem, rng: RandomStream, width: int) -> Steady:
+        """Start a steady run: the same points."""
+        return InOrder(self.run(problem, rng))
 
     def run(self, problem: Problem, rng: RandomStream) -> Run:
         """Start a run; starts that were given come first, in a batch of their own."""

@@ -3,14 +3,27 @@
 from abc import abstractmethod
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
+from blackbox.algorithms.in_order import InOrder
 from blackbox.blocking import Blocking, drive
 from blackbox.composing.views import View
 from blackbox.constraints import FEASIBILITY
-from blackbox.types import Algorithm, Ask, Evaluate, Problem, RandomStream, Run, Stop, Told
+from blackbox.types import (
+    Algorithm,
+    Ask,
+    Evaluate,
+    Problem,
+    Proposal,
+    RandomStream,
+    Run,
+    Steady,
+    SteadyAlgorithm,
+    Stop,
+    Told,
+)
 
 
 class Part(NamedTuple):
@@ -190,15 +203,46 @@ class Viewed(Composite):
         own = float(getattr(self.algorithm, "constraint_tolerance", FEASIBILITY))
         return max(own, self.view.constraint_tolerance)
 
+    def steady(self, problem: Problem, rng: RandomStream, width: int) -> Steady:
+        """Start a steady run, of an algorithm that has one."""
+        view = self.view(problem)  # type: ignore[call-arg]
+        return _SteadyView(cast(SteadyAlgorithm, self.algorithm), view, rng, width)
+
     def parts(self, problem: Problem, rng: RandomStream) -> Plan:
         """One part."""
         view = self.view(problem)  # type: ignore[call-arg]
         return (yield Part(self.algorithm, view.problem, view))
 
 
+class _SteadyView:
+    """A steady run that sees the problem through a view."""
+
+    def __init__(
+        self, algorithm: SteadyAlgorithm, view: View, rng: RandomStream, width: int
+    ) -> None:
+        self._view, self._run = view, algorithm.steady(view.problem, rng, width)
+
+    def propose(self) -> Proposal | Stop:
+        """Translate what the run proposes."""
+        proposal = self._run.propose()
+        if isinstance(proposal, Stop):
+            return self._view.stop(proposal)
+        return Proposal(self._view.outward(Ask(proposal.x[None])).points[0], proposal)
+
+    def accept(self, proposal: Proposal, value: float) -> Stop | None:
+        """Translate what came back."""
+        told = self._view.inward(Ask(proposal.x[None]), Told(np.array([value])))
+        stop = self._run.accept(proposal.origin, float(told.values[0]))
+        return None if stop is None else self._view.stop(stop)
+
+
 @dataclass(frozen=True)
 class AllFixed:
     """Bounds leave one point: it is evaluated, and that is all."""
+
+    def steady(self, problem: Problem, rng: RandomStream, width: int) -> Steady:
+        """Start a steady run."""
+        return InOrder(self.run(problem, rng))
 
     def run(self, problem: Problem, rng: RandomStream) -> Run:
         """Start a run."""

@@ -47,12 +47,13 @@ def _methods() -> Shown:
                 row.bounds,
                 row.constraints,
                 "yes" if row.changing else "-",
+                "yes" if row.steady else "-",
                 "yes" if row.tolerates_failures else "-",
                 row.library,
                 row.summary + ("" if row.installed else " (not installed)"),
             ]
         )
-    titles = ("method", "gradients", "bounds", "constraints", "changing")
+    titles = ("method", "gradients", "bounds", "constraints", "changing", "steady")
     columns = [
         *(Column(title, number=False) for title in titles),
         Column("failures", number=False, extra=True),
@@ -64,7 +65,8 @@ def _methods() -> Shown:
         "none needed, never left; required: finite ones. constraints: native: the method's own "
         "way; lagrangian: an augmented Lagrangian around it; penalty: feasible points first. "
         "changing: stands an objective that changes from batch to batch (minibatches, fresh "
-        "noise). failures: converges although a quarter of all evaluations fail.",
+        "noise). steady: can take in each value as it comes (minimize(..., steady=True)). "
+        "failures: converges although a quarter of all evaluations fail.",
         "Gradient descent takes schedules and clipping among its options: "
         "adam:lr=0.01:clip_norm=1:schedule='warmup(5%) + cosine'.",
     ]

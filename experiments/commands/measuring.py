@@ -71,7 +71,7 @@ def speed(options: Namespace) -> int:
     more: dict[str, Any] = {}
     measured = len(found)
     if not stopped:
-        tables, more, stopped = _sizes(options.topic)
+        tables, more, stopped = _beside(options.topic, quick=options.quick)
     words = ["experiments speed", *([options.topic] if options.topic != "loop" else [])]
     words += ["--quick"] if options.quick else []
     command = " ".join(words) + (", stopped early" if stopped else "")
@@ -98,6 +98,13 @@ def _benchmarks(topic: str) -> "tuple[list[Benchmark], list[str]]":
 
         nlopt = importlib.util.find_spec("nlopt") is not None
         return method_cases.BENCHMARKS, ["nlopt"] if nlopt else []
+    if topic == "sampler":
+        from experiments import sampler_speed
+
+        try:
+            return sampler_speed.benchmarks(), ["optuna", "cmaes"]
+        except ModuleNotFoundError as error:
+            raise UsageError(str(error)) from None
     from experiments import harness_cases
     from experiments.problems import bbob
 
@@ -108,7 +115,7 @@ def _benchmarks(topic: str) -> "tuple[list[Benchmark], list[str]]":
     return harness_cases.BENCHMARKS, ["ioh"]
 
 
-def _sizes(topic: str) -> "tuple[list[Table], dict[str, Any], bool]":
+def _beside(topic: str, *, quick: bool) -> "tuple[list[Table], dict[str, Any], bool]":
     """What is no time: tables, their figures for JSON, and whether Ctrl-C ended it."""
     if topic == "harness":
         from experiments import harness_size
@@ -129,6 +136,13 @@ def _sizes(topic: str) -> "tuple[list[Table], dict[str, Any], bool]":
             {"memory": memory.summary(peaks, refusals)},
             False,
         )
+    if topic == "sampler":
+        from experiments import sampler_quality as quality
+
+        labels = [f"{sampler} on {task}" for task, sampler in quality.cells()]
+        seeds = 2 if quick else quality.SEEDS
+        found, stopped = collect(quality.measure_all(seeds), len(labels), labels)
+        return [quality.table(found)], {"quality": quality.summary(found)}, stopped
     return [], {}, False
 
 

@@ -9,13 +9,14 @@ from experiments.report import to_json
 
 
 def reliability(options: Namespace) -> int:
-    """Try bad input, kill runs, measure costs; 1 where something is lost, silent or hangs."""
+    """Try bad input, kill runs and workers, measure costs; 1 where anything is lost or hangs."""
     from experiments import reliability as trying
 
     make_folder(options.out)
-    found, parts = trying.Found(), trying.steps(options.quick)
+    found, parts = trying.Found(), trying.steps(options.quick, options.only)
     done, stopped = collect(trying.work(parts, found), len(parts), (part.label for part in parts))
     command = "experiments reliability" + (" --quick" if options.quick else "")
+    command += f" --only {','.join(options.only)}" if options.only else ""
     content = trying.summary(found, command + (", stopped early" if stopped else ""))
     if done:
         trying.save(found, options.out, content)
@@ -25,10 +26,9 @@ def reliability(options: Namespace) -> int:
         for table in trying.tables(found):
             show(table)
         say_written(options.out)
-    broken = found.broken()
-    for sentence in [*broken, *found.missed()]:
+    for sentence in [*content["broken"], *content["missed"]]:
         print(f"experiments: {sentence}", file=sys.stderr)
-    return ended(stopped, len(done), len(parts)) or (FAILED if broken else OK)
+    return ended(stopped, len(done), len(parts)) or (FAILED if content["broken"] else OK)
 
 
 def journal(options: Namespace) -> int:

@@ -1,10 +1,11 @@
 """What the tests of the core share: the table's rows, landscapes, an objective that remembers.
 
-The laws: a test that is marked ``law(number)`` is run for each method of the table. The methods of
-`EVERY_CASE` meet all cases of it in the fast suite, the others one, which their name picks; the
-rest is marked slow. A new row of the table needs no edit here. The rules of gradient descent share
-all of their loop: each meets law 1 and its oracles; every test of another law meets two of them,
-and all other tests one, which the test's name picks.
+The laws: a test that is marked ``law(number)`` is run for each method of the table. In the fast
+suite, the methods of `EVERY_CASE` meet all cases of it. The others meet one case of each test of
+law 1 and of a third of the tests of each other law. The methods of a family share their loop: each
+meets law 1 and its oracles, and one test of each other law; each test meets one of them at least,
+and those without a law one. Names pick which; the rest is marked slow. A new row of the table needs
+no edit here.
 """
 
 import gc
@@ -32,6 +33,11 @@ EVERY_CASE = {
     "random",
     "slsqp",
 }
+FAMILIES = {
+    "descent": [name for name in DESCENTS if name != "adam"],
+    "cma": [name for name, row in ALGORITHMS.items() if row.library == "cma" != name],
+}
+"""Kinds of one loop, which adam and cma stand for. Their own tests are in ``test_<family>*.py``."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -43,34 +49,60 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if method is not None and not ALGORITHMS[method].installed:
             reason = f"{method} needs {ALGORITHMS[method].requires}, which is not installed"
             item.add_marker(pytest.mark.skip(reason=reason))
-        if method is None or not laws:
-            continue
-        item.user_properties += [("method", method), *(("law", law) for law in laws)]
-        if method not in EVERY_CASE and item.get_closest_marker("slow") is None:
-            cases[method, item.nodeid.partition("[")[0]].append(item)
-    leave_to_a_few(items)
-    for key, same in cases.items():
-        kept = zlib.crc32(repr(key).encode()) % len(same)
-        for item in same[:kept] + same[kept + 1 :]:
-            item.add_marker(pytest.mark.slow)
+        if method is not None and laws:
+            item.user_properties += [("method", method), *(("law", law) for law in laws)]
+        else:
+            method = member_of(item)
+        if method not in {None, *EVERY_CASE} and item.get_closest_marker("slow") is None:
+            cases[item.nodeid.partition("[")[0], method].append(item)
+    kept = pick(cases)
+    for (test, method), same in cases.items():
+        # Of a test without a law, all cases of a method are kept.
+        case = same[draw(method, test) % len(same)] if laws_of(same[0]) else None
+        for item in same:
+            if (test, method) not in kept or case not in (None, item):
+                item.add_marker(pytest.mark.slow)
 
 
-def leave_to_a_few(items: list[pytest.Item]) -> None:
-    """Mark tests of the rules of gradient descent slow, but of each test those of two rules."""
-    family = [name for name in DESCENTS if name != "adam" and ALGORITHMS[name].installed]
-    for item in items:
-        params = item.callspec.params if hasattr(item, "callspec") else {}
-        method = method_of(item) or params.get("method")
-        file, folder = item.path.stem, item.path.parent.name
-        own = file.startswith("test_descent")
-        if own or (folder != "blackbox" and file != "test_together") or method not in family:
-            continue
-        if 1 in laws_of(item):
-            continue
-        first = zlib.crc32(item.nodeid.partition("[")[0].encode())
-        picked = [first, first + len(family) // 2][: 2 if laws_of(item) else 1]
-        if method not in [family[i % len(family)] for i in picked]:
-            item.add_marker(pytest.mark.slow)
+def pick(cases: dict[tuple[str, str], list[pytest.Item]]) -> set[tuple[str, str]]:
+    """Return the pairs of a test and a method that the fast suite keeps."""
+    kept = set()
+    by_law: dict[tuple[int, str], list[tuple[str, str]]] = defaultdict(list)
+    by_family: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+    for pair, (item, *_) in cases.items():
+        test, method = pair
+        for law in laws_of(item):
+            by_law[law, method].append(pair)
+        if ALGORITHMS[method].installed:
+            for family in families_of(method):
+                by_family[test, family].append(pair)
+    for (law, method), pairs in by_law.items():
+        share = len(pairs) if law == 1 else 1 if families_of(method) else -(-len(pairs) // 3)
+        kept.update(sorted(pairs, key=lambda pair: draw(*pair))[:share])
+    for pairs in by_family.values():
+        kept.add(min(pairs, key=lambda pair: draw(*pair)))
+    return kept
+
+
+def draw(*names: str) -> int:
+    """Return a number that only the names determine, in any process."""
+    return zlib.crc32(repr(names).encode())
+
+
+def families_of(method: str) -> list[str]:
+    """Return the family of a method, if it has one."""
+    return [family for family, members in FAMILIES.items() if method in members]
+
+
+def member_of(item: pytest.Item) -> str | None:
+    """Return the member of a family that a test of all kinds of methods is run for."""
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    method = method_of(item) or params.get("method")
+    file, folder = item.path.stem, item.path.parent.name
+    if not isinstance(method, str) or (folder != "blackbox" and file != "test_together"):
+        return None
+    others = [family for family in families_of(method) if not file.startswith(f"test_{family}")]
+    return method if others else None
 
 
 def method_of(item: pytest.Item) -> str | None:

@@ -10,6 +10,7 @@ from cma.restricted_gaussian_sampler import GaussVkDSampler
 
 from blackbox import Optimizer, minimize
 from blackbox.algorithms.cmaes_restarts import BIPOP, IPOP
+from blackbox.budget import FAILURE_LIMIT
 
 START = np.array([1.0, -1.0, 0.5, 2.0])
 BOX = [(-3.0, 4.0)] * 4
@@ -190,8 +191,16 @@ def test_a_run_that_reached_ftarget_is_the_last(name):
 
 @pytest.mark.parametrize("name", ["ipop-cma", "bipop-cma"])
 def test_nothing_but_failures_is_no_reason_for_a_restart(name):
-    result = minimize(lambda x: math.nan, START, method=name, seed=0, options={"tolflatfitness": 1})
-    assert result.nfev < 50
+    sizes = set()
+
+    def fun(points):
+        sizes.add(len(points))
+        return np.full(len(points), math.nan)
+
+    options = {"tolflatfitness": 1}
+    result = minimize(fun, START, method=name, seed=0, options=options, batched=True)
+    assert len(sizes) == 1
+    assert result.nfev == FAILURE_LIMIT
     assert not result.success
 
 

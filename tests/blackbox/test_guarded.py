@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from blackbox import minimize
+from blackbox.calls import Call
 from blackbox.child import RemoteTraceback
 from blackbox.failures import Failed
 from blackbox.guarded import Crew, WorkerError
-from blackbox.workers import Call
 
 ROOT = Path(__file__).resolve().parents[2]
 START = np.zeros(2)

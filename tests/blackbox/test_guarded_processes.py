@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from blackbox import minimize
+from blackbox.calls import Call
 from blackbox.guarded import Crew
-from blackbox.workers import Call
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]

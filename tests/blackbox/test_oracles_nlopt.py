@@ -42,9 +42,9 @@ def reference(watched, name, fun=valley, bounds=BOX, steps=None, **tolerances):
 def test_walks_as_nlopt(algorithm, bounds, watched):
     if algorithm == "LN_COBYLA" and bounds is None:
         bounds = [(-np.inf, np.inf)] * 3
-    told, x, value, code = reference(watched, algorithm, bounds=bounds)
+    told, x, value, code = reference(watched, algorithm, bounds=bounds, xtol_rel=1e-4)
     fun = watched(valley)
-    options = {"algorithm": algorithm}
+    options = {"algorithm": algorithm, "xtol_rel": 1e-4}
     result = minimize(fun, START, method="nlopt", bounds=bounds, options=options)
     assert np.array_equal(told.asked, fun.asked)
     assert value == result.fun

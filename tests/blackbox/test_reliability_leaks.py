@@ -19,18 +19,23 @@ from tests.blackbox.conftest import shifted_sphere
 BOX = [(-5.0, 5.0)] * 2
 FEW = ("l-bfgs-b", "nelder-mead", "random")
 MANY = ("cma", "l-bfgs-b", "cobyla", "pso", "adam", "differential_evolution")
-LOADS = Path("/proc/self/fd")
+LOADS, TASKS = Path("/proc/self/fd"), Path("/proc/self/task")
 
 
 class Broken(Exception):
     """What an objective raises."""
 
 
+def ways_of(methods):
+    """How many ways to end there are; children take their time to start."""
+    return 7 if methods is MANY else 6
+
+
 def lives(folder, number, methods):
     """A run that ends in one of several ways."""
     path = folder / f"{number}.journal"
     method = methods[number % len(methods)]
-    ways = number // len(methods) % 6
+    ways = number // len(methods) % ways_of(methods)
     calls = iter(range(12 + number % 5))
 
     def breaks(x):
@@ -61,18 +66,28 @@ def lives(folder, number, methods):
         for use in (lambda: minimize(shifted_sphere, **arguments), lambda: read_journal(path)):
             with pytest.raises(JournalError):
                 use()
-    else:
+    elif ways == 5:
         run = Optimizer(method, bounds=BOX, seed=number, journal=path)
         run.tell([shifted_sphere(x) for x in run.ask()])
         del run  # dropped, not closed
         gc.collect()
         with Optimizer.restore(path):
             pass
+    else:
+        minimize(shifted_sphere, workers=2, **arguments)
+        with contextlib.suppress(Broken):
+            minimize(breaks, timeout=60, **arguments | {"journal": None})
     path.unlink()
 
 
 def open_files():
     return len(list(LOADS.iterdir())) if LOADS.exists() else 0
+
+
+def processes():
+    """The processes that this one has started, where the system tells."""
+    lists = [file.read_text() for file in TASKS.glob("*/children")]
+    return sorted(number for text in lists for number in text.split())
 
 
 @pytest.mark.parametrize(
@@ -81,12 +96,13 @@ def open_files():
 @pytest.mark.usefixtures("frozen")
 @pytest.mark.filterwarnings("ignore")
 def test_nothing_is_left_of_many_runs(tmp_path, methods, runs):
-    for number in range(6 * len(methods)):  # what is loaded and cached once is no leak
+    each = ways_of(methods) * len(methods)
+    for number in range(each):  # what is loaded and cached once is no leak
         lives(tmp_path, number, methods)
     gc.collect()
-    threads, files = threading.active_count(), open_files()
+    threads, files, children = threading.active_count(), open_files(), processes()
     tracemalloc.start()
-    for number in range(6 * len(methods)):
+    for number in range(each):
         lives(tmp_path, number, methods)
     gc.collect()
     before = tracemalloc.get_traced_memory()[0]
@@ -97,6 +113,7 @@ def test_nothing_is_left_of_many_runs(tmp_path, methods, runs):
     tracemalloc.stop()
     assert threading.active_count() == threads
     assert open_files() == files
+    assert processes() == children
     assert grown < 100_000 + 2000 * runs  # a run that is held takes ten times that
     assert {p.name for p in tmp_path.iterdir()} <= {"result"}  # no locks, no parts of files
 

@@ -117,6 +117,7 @@ def test_the_history_is_consistent(name):
 def test_the_history_is_the_running_minimum(batches):
     history, flat = History(), np.concatenate(batches)
     for values in batches:
+        history.failures.add_batch(np.array(values), {})
         values = np.where(np.isfinite(values), values, np.inf)
         history.record(np.arange(len(values) * 2.0).reshape(-1, 2), values)
     expected, best = [], np.inf

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from blackbox import RayExecutor, minimize
+from blackbox.calls import Call
 from blackbox.guarded import WorkerError
-from blackbox.workers import Call
 
 START = np.zeros(2)
 SETTINGS = {"method": "cma", "seed": 0, "budget": 60}

@@ -46,6 +46,8 @@ class Descent:
     """The class, and the module that it is in."""
     per_tensor: ClassVar[bool] = False
     """Whether the rule sees the model's own tensors; then runs are stepped one by one."""
+    resumable: ClassVar[bool] = True
+    """Whether its optimizer's ``state`` and ``param_groups`` are all that it remembers."""
 
     schedule: Any = field(default=None, kw_only=True)
     clip_norm: float | None = field(default=None, kw_only=True)
@@ -119,10 +121,10 @@ class Descent:
 
     def run(self, problem: Problem, rng: RandomStream) -> Run:
         """Start a run; it never stops by itself, unless its schedule does."""
-        from blackbox.algorithms.descent.walk import walk
+        from blackbox.algorithms.descent.walk import Walk
 
         self.check(problem)
-        return walk(self, problem, rng)
+        return Walk(self, problem, rng)
 
     def check(self, problem: Problem) -> None:
         """Raise where an option does not fit the objective."""

@@ -67,10 +67,10 @@ class Joined:
     """Optimizers of different tensors that step together."""
 
     def __init__(self, parts: list[Any]) -> None:
-        self._parts = parts
+        self.parts = parts
         self.param_groups = [group for part in parts for group in part.param_groups]
 
     def step(self) -> None:
         """Take a step of each."""
-        for part in self._parts:
+        for part in self.parts:
             part.step()

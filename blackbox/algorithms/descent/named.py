@@ -36,6 +36,7 @@ class Named(Descent):
     """
 
     library = "torch"
+    resumable = False  # nobody knows what others remember elsewhere
 
     optimizer: str | Callable[..., Any] = "Adam"
     arguments: Mapping[str, Any] = field(default_factory=dict)

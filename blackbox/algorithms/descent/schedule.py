@@ -51,6 +51,7 @@ Smith, L. N., Topin, N. (2019), Super-convergence, SPIE 11006 (one cycle).
 import copy
 import math
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from blackbox.algorithms.descent.schedule_named import Plan
@@ -114,6 +115,13 @@ class Rates:
         """Go on to the next step; return why the run is over, if it is."""
         return None
 
+    def state(self) -> dict[str, Any] | None:
+        """Return where it stands; None where it can't say."""
+        return {} if self.constant else None
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go back to what `state` returned, from the beginning."""
+
 
 class Programme:
     """A schedule that makes its own rates: for what the library itself does with them."""
@@ -152,6 +160,17 @@ class Scheduled(Rates):
             self._scheduler.step()
             self._take_over()
         return None
+
+    def state(self) -> dict[str, Any] | None:
+        """Return how many steps it has gone."""
+        return {"count": self._count}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go as many steps: whatever a scheduler remembers, it then remembers again."""
+        while self._count < state["count"]:
+            self._count += 1
+            self._scheduler.step()
+            self._take_over()
 
     def _take_over(self) -> None:
         for key, own in self._own.items():
@@ -203,6 +222,22 @@ class Plateau(Scheduled):
             self._look(loss)
             self._take_over()
         return self._reason
+
+    def state(self) -> dict[str, Any] | None:
+        """Return how many steps came before, and what losses have done since."""
+        told = {name: getattr(self, f"_{name}") for name in ("losses", "idle", "reason")}
+        group = {key: value for key, value in self._group.items() if key != "params"}
+        more = {"plateau": self._plateau.state_dict(), "group": group}
+        return {"count": self._count} | told | more
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go back to what `state` returned."""
+        super().resume(state)
+        self._losses, self._idle = list(state["losses"]), int(state["idle"])
+        self._reason = state["reason"]
+        self._plateau.load_state_dict(state["plateau"])
+        self._group.update(state["group"])
+        self._take_over()
 
     def _average(self, value: float, every: int) -> float | None:
         self._losses.append(value)

@@ -1,70 +1,96 @@
 """The loop of gradient descent: k runs side by side, each as it would walk alone."""
 
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from blackbox.algorithms.descent.habits import rules_precision
 from blackbox.algorithms.descent.schedule import Rates, make_rates
+from blackbox.algorithms.descent.walker import Walker, clip
 from blackbox.stencil import gradient
 from blackbox.types import Array, Ask, Problem, RandomStream, Run, Stop, Told
 
 if TYPE_CHECKING:
-    import torch
-
     from blackbox.algorithms.descent.habits import Descent
 
+KEPT = ("flat", "best", "best_values", "skips", "returns")
+"""The arrays that say where runs stand."""
 SKIPS = 3
 """Minibatches in a row without a finite gradient after which a run goes back to a good point."""
 STUCK = 100
 """Times in a row that a run goes back without a step in between; then there is no way on."""
 
 
-def walk(descent: "Descent", problem: Problem, rng: RandomStream) -> Run:
-    """Start the runs: from each start, or with each setting, (k, n) points a batch.
+class Walk(Generator[Ask, Told, Stop]):
+    """The runs, one after another step: from each start, or with each setting, (k, n) points.
 
     A gradient that is not finite moves nothing. Where the objective changes from batch to batch the
     next may be better; elsewhere, after several such, and where the value is not finite, the run
     goes back to its best point (its latest good one, where values can't be compared) with fresh
     moments and half the learning rate.
     """
-    runs = Runs(descent, problem, descent.starts(problem, rng))
-    while True:
-        values, slopes, validation = yield from _look(problem, runs, descent.accumulate)
-        stop = runs.step(values, slopes, validation)
-        if stop is not None:
-            return stop
 
+    def __init__(self, descent: "Descent", problem: Problem, rng: RandomStream) -> None:
+        self._problem, self._count = problem, descent.accumulate
+        # All that is drawn is the start: the same again in a run that is made again.
+        self._runs = Runs(descent, problem, descent.starts(problem, rng))
+        self._steps, self._between = self._walk(), True
 
-def _look(
-    problem: Problem, runs: "Runs", count: int
-) -> Generator[Ask, Told, tuple[Array, Array, Array | None]]:
-    """Ask for values and gradients at the runs' points; the mean of several where asked to."""
-    values, slopes, validation = first = yield from _look_once(problem, runs)
-    if count == 1:
-        return first
-    for _ in range(count - 1):
-        more, steeper, late = yield from _look_once(problem, runs)
-        values, slopes = values + more, slopes + steeper
-        validation = validation if late is None else late
-    return values / count, slopes / count, validation
+    def send(self, told: Any) -> Ask:
+        """Take in what was told; return what is asked next."""
+        self._between = False
+        return self._steps.send(told)
 
+    def throw(self, *error: Any) -> Ask:
+        """Raise an error where it waits."""
+        return self._steps.throw(*error)
 
-def _look_once(
-    problem: Problem, runs: "Runs"
-) -> Generator[Ask, Told, tuple[Array, Array, Array | None]]:
-    points, rates = runs.points(), runs.rates
-    if problem.gradients != "none":
-        told = yield Ask(points, gradients=True, rates=rates)
-        assert told.gradients is not None
-        return told.values, told.gradients, told.validation
-    told = yield Ask(points, rates=rates)
-    if not np.isfinite(told.values).any():
-        return told.values, np.full_like(points, np.nan), told.validation
-    slopes = yield from gradient(problem, points, told.values)
-    return told.values, slopes, told.validation
+    def close(self) -> None:
+        """End it."""
+        self._steps.close()
+
+    def state(self) -> dict[str, Any] | None:
+        """Return where it stands, for `blackbox.snapshot`; None in the middle of a step."""
+        return self._runs.state() if self._between else None
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go back to what `state` returned; before the first step."""
+        self._runs.resume(state)
+
+    def _walk(self) -> Run:
+        runs = self._runs
+        while True:
+            self._between = True
+            values, slopes, validation = yield from self._look()
+            stop = runs.step(values, slopes, validation)
+            if stop is not None:
+                return stop
+
+    def _look(self) -> Generator[Ask, Told, tuple[Array, Array, Array | None]]:
+        """Ask for values and gradients at the points; the mean of several where asked to."""
+        values, slopes, validation = first = yield from self._look_once()
+        count = self._count
+        if count == 1:
+            return first
+        for _ in range(count - 1):
+            more, steeper, late = yield from self._look_once()
+            values, slopes = values + more, slopes + steeper
+            validation = validation if late is None else late
+        return values / count, slopes / count, validation
+
+    def _look_once(self) -> Generator[Ask, Told, tuple[Array, Array, Array | None]]:
+        problem, points, rates = self._problem, self._runs.points(), self._runs.rates
+        if problem.gradients != "none":
+            told = yield Ask(points, gradients=True, rates=rates)
+            assert told.gradients is not None
+            return told.values, told.gradients, told.validation
+        told = yield Ask(points, rates=rates)
+        if not np.isfinite(told.values).any():
+            return told.values, np.full_like(points, np.nan), told.validation
+        slopes = yield from gradient(problem, points, told.values)
+        return told.values, slopes, told.validation
 
 
 class Runs:
@@ -113,6 +139,35 @@ class Runs:
         self._rates.append(rates)
         memory, blocks = (self._flat, self._slopes), self._problem.blocks
         self._walkers.append(Walker(self._descent, memory, rows, blocks, arguments, rates))
+
+    def state(self) -> dict[str, Any] | None:
+        """Return where they stand; None where a rule or a schedule can't say it."""
+        rates = [rates.state() for rates in self._rates]
+        if not self._descent.resumable or any(state is None for state in rates):
+            return None
+        walkers = [walker.state() for walker in self._walkers]
+        kept = {name: getattr(self, f"_{name}") for name in KEPT}
+        return kept | {"troubled": self._troubled, "rates": rates, "walkers": walkers}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go back to what `state` returned."""
+        for name in KEPT:
+            own, given = getattr(self, f"_{name}"), state[name]
+            if given.shape != own.shape or given.dtype != own.dtype:
+                raise ValueError(f"{name} is {given.dtype} {given.shape}, not {own.shape}")
+            own[...] = given
+        self._troubled = bool(state["troubled"])
+        for rates, where in zip(self._rates, state["rates"], strict=True):
+            rates.resume(where)
+        whole, self._walkers = self._walkers, []
+        for where in state["walkers"]:
+            rows = slice(*where["rows"])
+            walker = next(
+                w for w in whole if w.rows.start <= rows.start and rows.stop <= w.rows.stop
+            )
+            self._walkers.append(walker if walker.rows == rows else walker.part(rows))
+            self._walkers[-1].resume(where)
+        self.rates = self._present_rates()
 
     def points(self) -> Array:
         """Return where the runs are, (k, n), float64: a copy, inside the bounds."""
@@ -210,116 +265,3 @@ class Runs:
         for walker in self._walkers:
             rates[walker.rows] = walker.rate
         return rates
-
-
-class Walker:
-    """A torch optimizer of some rows, which are neighbours: views of the memory of all runs."""
-
-    def __init__(
-        self,
-        descent: "Descent",
-        memory: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]],
-        rows: slice,
-        blocks: tuple[tuple[int, ...], ...],
-        arguments: dict[str, Any],
-        rates: Rates,
-    ) -> None:
-        self._descent, self._memory, self._blocks = descent, memory, blocks
-        self._arguments, self._rates = arguments, rates
-        self._shrink = 1.0
-        # Others than torch's own may keep the gradient that they are given, or write to it.
-        self._shares_slopes = descent.library == "torch.optim"
-        self.rows = rows
-        self._parameters, self._slopes = self._views()
-        self._optimizer = descent.build(self._parameters, arguments)
-        self._groups = self._optimizer.param_groups
-        if not rates.constant:
-            self.follow()
-
-    def _views(self) -> "tuple[list[torch.Tensor], list[torch.Tensor]]":
-        """Return what the optimizer sees: the rows, or the model's tensors of one row."""
-        import torch
-
-        flat, slopes = (torch.from_numpy(array[self.rows]) for array in self._memory)
-        if self._descent.elementwise or not self._blocks:
-            pairs = [(flat, slopes)] if self._descent.elementwise else [(flat[0], slopes[0])]
-        else:
-            pairs, at = [], 0
-            for shape in self._blocks:
-                end = at + math.prod(shape)
-                pairs.append((flat[0, at:end].view(shape), slopes[0, at:end].view(shape)))
-                at = end
-        for parameter, slope in pairs:
-            parameter.grad = slope
-        return [parameter for parameter, _ in pairs], [slope for _, slope in pairs]
-
-    @property
-    def rate(self) -> float:
-        """The learning rate of the next step."""
-        return float(self._groups[0]["lr"])
-
-    def step(self) -> None:
-        """Take a step, by the gradient that lies in the memory."""
-        if not self._shares_slopes:
-            for parameter, slope in zip(self._parameters, self._slopes, strict=True):
-                parameter.grad = slope.clone()
-        self._optimizer.step()
-
-    def follow(self) -> None:
-        """Take over what the schedule says now."""
-        for group in self._groups:
-            group.update(self._rates.values)
-            group["lr"] *= self._shrink * group.get("share", 1.0)
-
-    def begin_again(self) -> None:
-        """Forget the past, and go on with half the learning rate."""
-        self._optimizer = self._descent.build(self._parameters, self._arguments)
-        self._groups = self._optimizer.param_groups
-        self._shrink /= 2
-        self.follow()
-
-    def split(self, row: int) -> "list[Walker]":
-        """Return walkers that go on as this one: for one row, and for those on either side."""
-        begin, end = self.rows.start, self.rows.stop
-        parts = [slice(begin, row), slice(row, row + 1), slice(row + 1, end)]
-        return [self._part(part) for part in parts if part.stop > part.start]
-
-    def _part(self, rows: slice) -> "Walker":
-        import torch
-
-        part = Walker(self._descent, self._memory, rows, self._blocks, self._arguments, self._rates)
-        part._shrink = self._shrink
-        for new, old in zip(part._groups, self._groups, strict=True):
-            new.update({key: value for key, value in old.items() if key != "params"})
-        (mine,), (theirs,) = self._parameters, part._parameters
-        within = slice(rows.start - self.rows.start, rows.stop - self.rows.start)
-        for key, value in self._optimizer.state.get(mine, {}).items():
-            if isinstance(value, torch.Tensor):
-                value = (value[within] if value.shape == mine.shape else value).clone()
-            part._optimizer.state[theirs][key] = value
-        return part
-
-
-def clip(
-    slopes: np.ndarray[Any, Any],
-    blocks: tuple[tuple[int, ...], ...],
-    norm: float | None,
-    value: float | None,
-) -> None:
-    """Clip the gradients (k, n) of k runs in place, each as torch would alone."""
-    if norm is None and value is None:
-        return
-    import torch
-
-    rows = torch.from_numpy(slopes)
-    if value is not None:
-        rows.clamp_(-value, value)
-    if norm is None:
-        return
-    sizes = [math.prod(shape) for shape in blocks] or [rows.shape[1]]
-    parts = torch.split(rows, sizes, dim=1)
-    # As torch.nn.utils.clip_grad_norm_: the norm of the tensors' norms.
-    norms = torch.stack([torch.linalg.vector_norm(part, dim=1) for part in parts])
-    total = torch.linalg.vector_norm(norms, dim=0)
-    shorter = torch.clamp(norm / (total + 1e-6), max=1.0)
-    rows.mul_(shorter[:, None])

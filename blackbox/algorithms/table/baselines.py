@@ -15,6 +15,7 @@ _baseline = partial(
     proof=Proof(None, 10, 2000),
     tolerates_failures=True,
     changing=True,
+    steady=True,
     noise="tolerated",
 )
 

@@ -36,6 +36,7 @@ ROWS = [
         integers="native",
         noise="tolerated",
         tolerates_failures=True,
+        steady=True,
         tolerance_options=("tol",),
         paper="Storn, R., Price, K. (1997), Differential evolution: a simple and efficient "
         "heuristic for global optimization over continuous spaces, Journal of Global Optimization "

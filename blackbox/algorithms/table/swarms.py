@@ -16,6 +16,7 @@ ROWS = [
         batch="the swarm; with updating='immediate' one particle",
         proof=Proof(1e-4, 3, 20_000, {"maxiter": 200}),
         tolerates_failures=True,
+        steady=True,
         tolerance_options=("minfunc",),
         noise="tolerated",
         paper="Kennedy, J., Eberhart, R. (1995), Particle swarm optimization, ICNN, 1942-1948",

@@ -1,0 +1,1 @@
+"""Hyperparameters searched: `tune`, and our methods inside Optuna's studies."""
