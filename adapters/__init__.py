@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from adapters.model import ModelObjective
     from adapters.search_cv import BlackboxSearchCV, EstimatorObjective
     from adapters.space import Bool, Choice, Fixed, Float, Int, Log, LogInt, SearchBox, Space
+    from adapters.training import TrainingObjective, Trainings
     from adapters.tuning.result import TuneResult
     from adapters.tuning.sampler import BlackboxSampler
     from adapters.tuning.tune import tune
@@ -24,6 +25,8 @@ _HOMES = {
     "BlackboxSampler": "adapters.tuning.sampler",
     "BlackboxSearchCV": "adapters.search_cv",
     "EstimatorObjective": "adapters.search_cv",
+    "TrainingObjective": "adapters.training",
+    "Trainings": "adapters.training",
     "TuneResult": "adapters.tuning.result",
     "tune": "adapters.tuning.tune",
     **dict.fromkeys(
@@ -49,6 +52,8 @@ __all__ = [
     "SearchBox",
     "SlowPathWarning",
     "Space",
+    "TrainingObjective",
+    "Trainings",
     "TuneResult",
     "tune",
 ]

@@ -241,7 +241,11 @@ class Journal:
     def _take_in(self, kind: str, values: NDArray[Any], gradients: Array | None) -> None:
         if gradients is not None:
             self._gradients += gradients.nbytes
-        if self._n > POINTS_UP_TO and (row := self._leader(kind, values)) is not None:
+        if (
+            not self._lean
+            and self._n > POINTS_UP_TO
+            and (row := self._leader(kind, values)) is not None
+        ):
             self._best = float(values[row])
 
     def _leader(self, kind: str, values: NDArray[Any]) -> int | None:

@@ -60,7 +60,7 @@ class Replayed(Objective):
 
     def values_and_gradients(self, points: Array, out: NDArray[Any]) -> Array:
         """Fill `out` and return the gradients, as `Objective.values_and_gradients`."""
-        gradients = np.full(points.shape, np.nan)
+        gradients = np.empty(points.shape)
 
         def evaluate(some: Array, values: NDArray[Any]) -> Array:
             return self._objective.values_and_gradients(some, values)

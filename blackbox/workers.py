@@ -251,14 +251,36 @@ class _Dask(_Submitted):
         return sum(self._client.nthreads().values()) or None
 
     def _submit(self, task: Task, x: Array) -> Any:
-        # Not pure: equal points are evaluated each time.
         if len(task.payload) < LARGE:
-            return self._executor.submit(task, x, pure=False)
+            return self._send(task, x)
         key, place = self._placed.get(task.slot, (b"", None))
         if key != task.key:
             place = self._client.scatter(task, broadcast=True, hash=False)
             self._placed[task.slot] = task.key, place
-        return self._executor.submit(_evaluate, place, x, pure=False)
+        return self._send(_evaluate, place, x)
+
+    def _send(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Submit to the client: its executor takes a value whose worker then dies for an error."""
+        if self._executor._shutdown:
+            raise RuntimeError("this executor of dask has been shut down; make another one")
+        # Not pure: equal points are evaluated each time.
+        options = {**self._executor._kwargs, "pure": False}
+        remote, local = self._client.submit(function, *arguments, **options), Future[Any]()
+
+        async def carry() -> None:
+            try:
+                given, error = await remote.result(), None
+            except BaseException as raised:
+                given, error = None, raised
+            if local.set_running_or_notify_cancel():
+                if error is None:
+                    local.set_result(given)
+                else:
+                    local.set_exception(error)
+
+        local.add_done_callback(lambda done: remote.cancel() if done.cancelled() else None)
+        self._client.loop.add_callback(carry)
+        return local
 
     def _again(self, task: Task, x: Array) -> Any:
         self._placed.pop(task.slot, None)  # what was placed may be lost as well

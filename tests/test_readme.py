@@ -113,13 +113,25 @@ def test_make_knows_its_targets(command: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("experiments")])
-def test_commands_run(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+EXPERIMENTS = [command for command in COMMANDS if command.startswith("experiments")]
+COMPARISONS = [command for command in EXPERIMENTS if command.split()[1] == "compare"]
+
+
+@pytest.mark.parametrize(
+    ("command", "smaller"),
+    [
+        *((command, command in COMPARISONS) for command in EXPERIMENTS),
+        *(pytest.param(command, False, marks=pytest.mark.slow) for command in COMPARISONS),
+    ],
+)
+def test_commands_run(
+    command: str, smaller: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Those that take long are run by tests of their own; here they must know their name."""
     monkeypatch.chdir(tmp_path)
     for name, code in FILES.items():
         (tmp_path / name).write_text(code)
-    _, *arguments = shlex.split(command)
+    _, *arguments = shlex.split(command) + ["--seeds", "1", "--budget", "60"] * smaller
     if arguments[0] in {"report", "export", "quality"}:
         small = ["--methods", "cma", "--seeds", "1", "--budget", "40", "--out", arguments[1]]
         assert main(["compare", "bbob:f=1:n=2", *small]) == 0

@@ -39,9 +39,16 @@ class SearchBox:
         Shape (n, 2): 0 and the last cell for whole numbers; 0 and 1 for all others.
     integrality
         Shape (n,): which coordinates are whole numbers; None where none is.
+
+    Raises
+    ------
+    TypeError
+        If `space` is no `Space`.
     """
 
     def __init__(self, space: Space) -> None:
+        if not isinstance(space, Space):
+            raise TypeError(f"space must be a Space, got {space!r:.60}")
         self.space = space
         self._whole = space.cells > 0
         self.bounds: Array = np.zeros((space.n, 2))

@@ -287,8 +287,8 @@ def _check_step(parameter: Any, check: Callable[[Any, str, Any], Any]) -> None:
         )
     if parameter.cells > MOST_CELLS:
         raise ValueError(
-            f"{kind}: {parameter.cells} values are more than {MOST_CELLS}: give a larger step, or "
-            "use Float or Log"
+            f"{kind}: these are more than {MOST_CELLS} values: give a larger step, or use "
+            "Float or Log"
         )
 
 

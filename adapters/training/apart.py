@@ -60,8 +60,7 @@ class Apart:
 
     def train(self, epoch: Epoch) -> None:
         """See `Group`."""
-        steps = epoch.begin + np.arange(len(epoch.order))[:, None]
-        lr = rates(self._settings.columns, self._settings.schedules, steps, epoch.total)
+        lr = rates(self._settings.columns, self._settings.schedules, epoch.steps, epoch.total)
         noise = Noise("fixed", epoch.seed, self._prototype.device)
         for i, (model, optimizer) in enumerate(self._trained):
             self._prototype.draws.restart(epoch.seed)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
 from torch import Tensor, nn
 
 from adapters.training.hyperparameters import Settings
@@ -20,10 +21,16 @@ class Epoch:
         How many steps came before; how many a whole training has.
     seed
         What dropout and the like draw from.
+
+    Attributes
+    ----------
+    steps
+        The numbers of the steps, (t, 1), from `begin` on.
     """
 
     def __init__(self, order: Sequence[Tensor | None], begin: int, total: int, seed: int) -> None:
-        self.order, self.begin, self.total, self.seed = order, begin, total, seed
+        self.order, self.total, self.seed = order, total, seed
+        self.steps: Array = begin + np.arange(float(len(order)))[:, None]
 
 
 class Group(Protocol):

@@ -19,9 +19,11 @@ Params = dict[str, Any]
 COMMON: Mapping[str, Any] = {"clip": math.inf, "warmup": 0.0, "schedule": "constant"}
 """What any rule takes besides its own settings, and what it is where it is not given."""
 
-NAMES = tuple(
-    dict.fromkeys([*(name for rule in RULES.values() for name in rule.settings), *COMMON])
-) + ("optimizer", "batch_size")
+NAMES = (
+    *dict.fromkeys([*(name for rule in RULES.values() for name in rule.settings), *COMMON]),
+    "optimizer",
+    "batch_size",
+)
 """All names of hyperparameters of trainings."""
 
 
@@ -63,7 +65,7 @@ def check_value(name: str, value: Any) -> None:
     elif name == "nesterov":
         good, wanted = isinstance(value, bool | np.bool_), "True or False"
     elif name == "batch_size":
-        whole = isinstance(value, Integral) and not isinstance(value, bool) and value >= 1
+        whole = isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
         good, wanted = whole or value is None, "a whole number from 1 on (or None: all samples)"
     elif name == "optimizer":
         good, wanted = isinstance(value, str) and value in RULES, f"one of {', '.join(RULES)}"
@@ -100,7 +102,7 @@ class Division:
         optimizer: str,
         batch_size: int | None,
     ) -> None:
-        self._defaults = {"optimizer": optimizer, "batch_size": batch_size}
+        self._defaults: Params = {"optimizer": optimizer, "batch_size": batch_size}
         for name, value in self._defaults.items():
             check_value(name, value)
         named, needed, any_name = _signature(make_model)
@@ -159,7 +161,7 @@ class Division:
                     f"{', '.join(NAMES)}"
                 )
             check_value(name, value)
-        rule = own.get("optimizer", self._defaults["optimizer"])
+        rule = str(own.get("optimizer", self._defaults["optimizer"]))
         made = {**self._defaults, **RULES[rule].settings, **COMMON, **own}
         if made["clip"] is None:
             made["clip"] = math.inf

@@ -1,6 +1,7 @@
 """Many small trainings as one objective over their hyperparameters."""
 
 import dataclasses
+import math
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -273,22 +274,20 @@ def _read(
     samples: Any, validation: Any, seed: int, like: Tensor, dtype: torch.dtype | None
 ) -> tuple[Any, Any, Any, Any]:
     """Return inputs and targets, to train on and to judge by."""
-    if not isinstance(samples, DataLoader):
-        samples = _pair("samples", samples)
-    else:
-        samples = samples, None
+    samples = (samples, None) if isinstance(samples, DataLoader) else _pair("samples", samples)
     inputs, targets = _converted(samples, like, dtype)
     count = data.count(inputs, targets)
     if validation is None:
         return inputs, targets, inputs, targets
     if isinstance(validation, tuple | list):
         return inputs, targets, *_converted(_pair("validation", validation), like, dtype)
-    if isinstance(validation, bool) or not isinstance(validation, Real) or not 0 < validation < 1:
+    share = float(validation) if isinstance(validation, Real) else math.nan
+    if not 0 < share < 1:
         raise ValueError(
             "validation must be a share of the samples, between 0 and 1, a pair (inputs, targets), "
             f"or None; got {validation!r:.60}"
         )
-    held = max(1, round(count * float(validation)))
+    held = max(1, round(count * share))
     if held >= count:
         raise ValueError(f"validation={validation} of {count} samples leaves none to train on")
     order = torch.from_numpy(np.random.default_rng([seed, _HELD_OUT]).permutation(count))

@@ -90,7 +90,8 @@ class StackPass:
         """See `Pass`."""
         self._training.take(samples)
         self._loss.take(samples)
-        return self._loss(None, self._training(tensors, None))
+        losses: Tensor = self._loss(None, self._training(tensors, None))
+        return losses
 
     def values(self, tensors: Sequence[Tensor]) -> Tensor:
         """See `Pass`."""
@@ -126,7 +127,8 @@ class _AnyLoss:
         return losses
 
     def _one(self, outputs: Tensor) -> Tensor:
-        return _as_scalar(self._loss(outputs, self._targets))
+        loss: Tensor = _as_scalar(self._loss(outputs, self._targets))
+        return loss
 
 
 def _as_scalar(loss: Any) -> Any:
@@ -206,7 +208,10 @@ def _places(model: nn.Module, tensor: Tensor) -> list[tuple[dict[str, Any], str]
     return [
         (held, name)
         for module in model.modules()
-        for held in (cast(dict[str, Any], module._parameters), cast(dict[str, Any], module._buffers))
+        for held in (
+            cast(dict[str, Any], module._parameters),
+            cast(dict[str, Any], module._buffers),
+        )
         for name, found in held.items()
         if found is tensor
     ]

@@ -22,6 +22,9 @@ COPIES = 6
 """Arrays as large as the weights that a step works on: weights, slopes twice, moments, views."""
 PASSES = 3
 """How many times as much a pass with derivatives writes as one without."""
+FEWEST_ON_CPU = {"stack": 3, "vmap": 5}
+"""On a processor a way pays where a chunk holds so many trainings. One that needs more memory is
+busy with arithmetic, not with calls, and arithmetic does not get faster in batches."""
 NEAR = 0.01
 """How far apart the two candidates of a trial are."""
 
@@ -52,6 +55,11 @@ class Planned(NamedTuple):
     judged: int
     slow: bool
 
+    @property
+    def fewest(self) -> int:
+        """How many trainings are faster together than one after another."""
+        return 1 if self.batching.path == "stack" else 2
+
 
 def make_plan(prototype: Prototype, wanted: Plan) -> Planned:
     """Try the fast ways on two candidates; take the first that comes to what a plain pass does.
@@ -64,7 +72,7 @@ def make_plan(prototype: Prototype, wanted: Plan) -> Planned:
         The wanted path is not possible; or the loss of an untrained model is NaN.
     """
     trial = _Trial(prototype)
-    failures = []
+    failures, heavy = [], False
     for path, (good, bad) in WAYS.items():
         if wanted not in ("auto", path):
             continue
@@ -72,14 +80,20 @@ def make_plan(prototype: Prototype, wanted: Plan) -> Planned:
             computed = trial.attempt(path)
         except Exception as error:
             failures.append(f"{bad}: {_short(error).removeprefix('vmap: ')}")
+            continue
+        at_once, judged = _chunks(prototype, computed)
+        on_cpu = prototype.device.type == "cpu"
+        if wanted == "auto" and on_cpu and at_once < FEWEST_ON_CPU[path]:
+            heavy = True
+            size = _needed(prototype, computed) / 2**20
+            failures.append(f"one training works on {size:.0f} MiB: by {path} it is no faster")
         else:
-            at_once, judged = _chunks(prototype, computed)
             batching = Batching(path, at_once, "; ".join([*failures, good]))
             return Planned(computed, batching, judged, slow=False)
     reason = "; ".join(failures) or "asked for"
     if wanted in ("stack", "vmap"):
         raise ValueError(f"plan={wanted!r} is not possible: {reason}; use plan='auto' or 'loop'")
-    return Planned(None, Batching("loop", 1, reason), 1, slow=wanted == "auto")
+    return Planned(None, Batching("loop", 1, reason), 1, slow=wanted == "auto" and not heavy)
 
 
 class _Trial:
@@ -141,10 +155,15 @@ class _Trial:
 
     def _make(self, path: Literal["stack", "vmap"]) -> Pass:
         own = self._prototype
+        if not own.dtypes <= {torch.float64, torch.float32}:
+            raise Unfit(f"it is in {own.dtype}".replace("torch.", ""))
         if path == "vmap":
             return VmapPass(own.model, own.tensors, own.task, own.bytes)
         if own.changing:
             raise Unfit(f"training changes {own.changing[0]}")
+        for inputs in (own.task.inputs, own.task.held_inputs):
+            if not isinstance(inputs, Tensor) or inputs.dim() < 2 or {inputs.dtype} != own.dtypes:
+                raise Unfit("the inputs are no tensor of samples in the model's precision")
         return StackPass(own.model, [*own.weights, *own.rates], own.task)
 
     def _compare(self, made: Pass) -> None:
@@ -167,7 +186,9 @@ class _Trial:
         if not _close(slopes, self._slopes, 0.01):
             raise Unfit("it gave other gradients than one by one")
         # A metric may count: rounding can turn a sample over.
-        if not _close(values[:, None], self._values[:, None], 0.05 if own.task.metric else tolerance):
+        if not _close(
+            values[:, None], self._values[:, None], 0.05 if own.task.metric else tolerance
+        ):
             raise Unfit("it gave other validation losses than one by one")
 
 
@@ -187,10 +208,14 @@ def _chunks(prototype: Prototype, computed: Pass) -> tuple[int, int]:
         scratch = int(SHARE * torch.cuda.mem_get_info(prototype.device)[0])
     elif prototype.device.type != "cpu":
         scratch = ELSEWHERE
+    judged = prototype.n * prototype.dtype.itemsize + computed.bytes * prototype.held
+    return max(1, int(scratch / _needed(prototype, computed))), max(1, int(scratch / judged))
+
+
+def _needed(prototype: Prototype, computed: Pass) -> float:
+    """Return the bytes that a step of one training works on."""
     weights = prototype.n * prototype.dtype.itemsize
-    trained = COPIES * weights + PASSES * computed.bytes * len(prototype.first)
-    judged = weights + computed.bytes * prototype.held
-    return max(1, int(scratch / trained)), max(1, int(scratch / judged))
+    return COPIES * weights + PASSES * computed.bytes * len(prototype.first)
 
 
 def _short(error: object, most: int = 160) -> str:

@@ -34,8 +34,8 @@ class Prototype:
         Ours alone; the model's dropouts are common ones, which draw from `draws`.
     names, weights
         The parameters that are trained.
-    n, dtype, device
-        How many numbers these are; their precision, and place.
+    n, dtype, dtypes, device
+        How many numbers these are; their lowest precision, all of them, and the place.
     rates
         The probabilities of the dropouts.
     changing
@@ -68,6 +68,7 @@ class Prototype:
         self.rates = make_common(self.model, self.draws, like)
         self.bench = Bench(self.model, closure, tuple(self.names), Noise("fixed", 0, self.device))
         self.weights = self.bench.weights
+        self.dtypes = {weight.dtype for weight in self.weights}
         self.n, self.dtype = self.bench.vector.n, self.bench.vector.precision
         self.first = torch.arange(min(size, self.samples), device=self.device)
         closure.take(self.first)

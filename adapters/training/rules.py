@@ -7,7 +7,7 @@ one column (k, 1): the weights agree to rounding.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -33,8 +33,8 @@ class Rule(ABC):
         How many arrays (k, n), zero at first, it keeps from step to step.
     """
 
-    settings: Mapping[str, Any]
-    moments: int
+    settings: ClassVar[Mapping[str, Any]]
+    moments: ClassVar[int]
 
     @abstractmethod
     def columns(
@@ -80,7 +80,12 @@ def _decay(rows: Tensor, slopes: Tensor, at: Columns) -> None:
 class SGD(Rule):
     """``torch.optim.SGD``: gradient descent with momentum, if any, or Nesterov's."""
 
-    settings = {"lr": 1e-3, "momentum": 0.0, "nesterov": False, "weight_decay": 0.0}
+    settings: ClassVar[Mapping[str, Any]] = {
+        "lr": 1e-3,
+        "momentum": 0.0,
+        "nesterov": False,
+        "weight_decay": 0.0,
+    }
     moments = 1
 
     def columns(
@@ -115,7 +120,13 @@ class SGD(Rule):
 class RMSprop(Rule):
     """``torch.optim.RMSprop``: steps divided by a moving average of the gradient's size."""
 
-    settings = {"lr": 1e-2, "alpha": 0.99, "eps": 1e-8, "momentum": 0.0, "weight_decay": 0.0}
+    settings: ClassVar[Mapping[str, Any]] = {
+        "lr": 1e-2,
+        "alpha": 0.99,
+        "eps": 1e-8,
+        "momentum": 0.0,
+        "weight_decay": 0.0,
+    }
     moments = 2
 
     def columns(
@@ -148,7 +159,13 @@ class RMSprop(Rule):
 class Adam(Rule):
     """``torch.optim.Adam``: steps by moving averages of the gradient and of its square."""
 
-    settings = {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0}
+    settings: ClassVar[Mapping[str, Any]] = {
+        "lr": 1e-3,
+        "beta1": 0.9,
+        "beta2": 0.999,
+        "eps": 1e-8,
+        "weight_decay": 0.0,
+    }
     moments = 2
 
     def columns(
@@ -166,9 +183,7 @@ class Adam(Rule):
         }
         return self._decaying(made, settings["weight_decay"], rates)
 
-    def _decaying(
-        self, columns: dict[str, Array], decay: Array, rates: Array
-    ) -> dict[str, Array]:
+    def _decaying(self, columns: dict[str, Array], decay: Array, rates: Array) -> dict[str, Array]:
         return _with_decay(columns, decay)
 
     def step(self, rows: Tensor, slopes: Tensor, moments: Tensor, at: Columns) -> None:
@@ -194,11 +209,9 @@ class Adam(Rule):
 class AdamW(Adam):
     """``torch.optim.AdamW``: Adam, and a weight decay that does not pass through its averages."""
 
-    settings = Adam.settings | {"weight_decay": 1e-2}
+    settings: ClassVar[Mapping[str, Any]] = {**Adam.settings, "weight_decay": 1e-2}
 
-    def _decaying(
-        self, columns: dict[str, Array], decay: Array, rates: Array
-    ) -> dict[str, Array]:
+    def _decaying(self, columns: dict[str, Array], decay: Array, rates: Array) -> dict[str, Array]:
         return columns | {"decay": 1 - rates * decay} if decay.any() else columns
 
     def _decay(self, rows: Tensor, slopes: Tensor, at: Columns) -> None:

@@ -57,4 +57,5 @@ def rates(
         chosen = [i for i, own in enumerate(schedules) if own == schedule]
         shares[:, chosen] = function(done[:, chosen])
     rising = WARMUP_BEGINS + (1 - WARMUP_BEGINS) * steps / np.maximum(warmup, 1)
-    return np.where(steps < warmup, rising, shares) * settings["lr"]
+    made: Array = np.where(steps < warmup, rising, shares) * settings["lr"]
+    return made

@@ -1,6 +1,7 @@
 """Trainings of alike models in one pass: a row of weights each."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from adapters.noise import Noise
 from adapters.training.dropout import dropouts
 from adapters.training.group import Epoch
 from adapters.training.hyperparameters import Settings
-from adapters.training.passes import Pass, slopes_of
+from adapters.training.passes import slopes_of
 from adapters.training.plan import Planned
 from adapters.training.prototype import Prototype
 from adapters.training.rules import clip
@@ -49,7 +50,9 @@ class Together:
             [torch.stack([own[name].detach() for own in parameters]) for name in prototype.names]
         )
         layers = [dropouts(model) for model in models]
-        chances = [like.new_tensor([layer.p for layer in same]) for same in zip(*layers, strict=True)]
+        chances = [
+            like.new_tensor([layer.p for layer in same]) for same in zip(*layers, strict=True)
+        ]
         changed = [torch.stack([own[name] for own in buffers]) for name in prototype.changing]
         self._others: list[Tensor] = [*chances, *changed]
         self._moments = self._rows.new_zeros((settings.rule.moments, *self._rows.shape))
@@ -68,15 +71,15 @@ class Together:
                 self._train(chunk, epoch.order, own)
 
     def _columns(self, epoch: Epoch) -> dict[str, Tensor]:
-        """Return what the steps need of the settings: (t, k, 1), or (1, k, 1) where always alike."""
+        """Return what the steps need of the settings, (t, k, 1); (1, k, 1): always alike."""
         settings = self.settings
-        before = epoch.begin + np.arange(len(epoch.order))[:, None]
+        before = epoch.steps
         lr = rates(settings.columns, settings.schedules, before, epoch.total)
         made = settings.rule.columns(settings.columns, lr, before + 1)
         if np.isfinite(settings.columns["clip"]).any():
             made["clip"] = settings.columns["clip"][None]
         return {
-            name: torch.from_numpy(column).to(self._rows.device, self._rows.dtype)[..., None]
+            name: torch.from_numpy(column).to(self._rows.dtype).to(self._rows.device)[..., None]
             for name, column in made.items()
         }
 
@@ -92,9 +95,7 @@ class Together:
             with torch.enable_grad():
                 losses = self._pass.losses(tensors, samples)
                 parts = slopes_of(losses, weights)
-            at = {
-                name: column[step if len(column) > 1 else 0] for name, column in columns.items()
-            }
+            at = {name: column[step if len(column) > 1 else 0] for name, column in columns.items()}
             with torch.no_grad():
                 self._prototype.joined(parts, out=slopes)
                 if "clip" in at:
@@ -136,4 +137,4 @@ def _slices(count: int, most: int) -> list[slice]:
     """Return neighbouring parts of so many rows at most, all about as large."""
     parts = -(-count // most)
     ends = [count * part // parts for part in range(parts + 1)]
-    return [slice(begin, end) for begin, end in zip(ends, ends[1:], strict=False)]
+    return [slice(begin, end) for begin, end in pairwise(ends)]

@@ -11,7 +11,8 @@ from adapters.batched import Batching
 from adapters.given import undisturbed
 from adapters.training.apart import Apart
 from adapters.training.group import Group
-from adapters.training.hyperparameters import Params, Settings
+from adapters.training.hyperparameters import COMMON, NAMES, Params, Settings
+from adapters.training.rules import RULES
 from adapters.training.setup import Setup
 from adapters.training.together import Together
 from blackbox.types import Array
@@ -73,7 +74,7 @@ class Trainings:
             prototype, planned = plans[key]
             of_group = Settings([settings[i] for i in members])
             own_models = [models[i] for i in members]
-            if planned.computed is None:
+            if planned.computed is None or len(members) < planned.fewest:
                 group: Group = Apart(prototype, own_models, of_group)
             else:
                 group = Together(prototype, planned, own_models, of_group)
@@ -211,6 +212,13 @@ class Trainings:
             if stays and new[name] != self._each[row].get(name):
                 raise ValueError(f"{name} cannot change in the middle of a training")
         settings = self._setup.division.of_training(new)
+        for name in changed:
+            if name in NAMES and name not in {
+                *RULES[settings["optimizer"]].settings,
+                *COMMON,
+                *FIXED,
+            }:
+                raise ValueError(f"{name} is nothing that {settings['optimizer']} uses")
         group, inner = self._where[row]
         each = list(self._groups[group].settings.each)
         each[inner] = settings

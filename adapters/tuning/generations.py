@@ -37,9 +37,9 @@ def begin_together(
     if at_once is None:
         rows_left = getattr(session.study.sampler, "rows_left", None)
         at_once = default if rows_left is None else min(rows_left(session.study), LARGEST)
-        at_once = max(1, min(at_once, session.steps_left() / (epochs or 1)))
+        at_once = int(max(1, min(at_once, session.steps_left() / (epochs or 1))))
     begun: list[Begun] = []
-    while len(begun) + 1 <= at_once and (trial := session.begin()) is not None:
+    while len(begun) < at_once and (trial := session.begin()) is not None:
         begun.append(trial)
     return begun
 

@@ -163,7 +163,7 @@ class Replay:
             record(self.describe(asked))
             self.read(trials())
             rivals = self._rivals(number, asked)
-            if not rivals and not (self._generations.learns and self._is_past(asked)):
+            if not rivals and not self._is_past(asked):
                 return asked.point
             # All that see each other step aside, each to a row of its own.
             turn = sum(rival < number for rival in rivals)
@@ -206,7 +206,10 @@ class Replay:
         ]
 
     def _is_past(self, asked: Asked) -> bool:
-        return asked.generation < self._generations.number
+        """Whether the generation was over before the trial was in it."""
+        # That it takes the last row of a design is no reason.
+        last = self._generations.number - (0 if self._generations.learns else 1)
+        return asked.generation < last
 
     def _tell(self) -> bool:
         """Tell the generation, if it is over; say whether it was."""

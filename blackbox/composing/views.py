@@ -186,6 +186,8 @@ class FeasibleFirst(View):
     def __init__(self, problem: Problem) -> None:
         self._constraints = Constraints(problem.constraints)
         self._worst: float | None = None
+        # Violations told before any feasible value was known are above 0, so that it has to be 0.
+        self._shift, self._told = 0.0, False
         self._level: float | None = None if self._constraints.has_equalities else 0.0
         self._decay = 0.1 ** (1 / (TENTH * problem.n))
         self._best: tuple[float, float] = np.inf, np.inf
@@ -205,9 +207,12 @@ class FeasibleFirst(View):
         feasible = (broken <= 0) & np.isfinite(told.values)
         if feasible.any():
             worst = float(told.values[feasible].real.max())
+            if self._worst is None and self._told:
+                self._shift = worst
             self._worst = worst if self._worst is None else max(worst, self._worst)
-        base = 0.0 if self._worst is None else self._worst
-        values = np.where(broken > 0, base + broken, told.values)
+        self._told = True
+        base = 0.0 if self._worst is None else self._worst - self._shift
+        values = np.where(broken > 0, base + broken, told.values - self._shift)
         return told._replace(values=np.where(np.isfinite(told.values), values, np.inf))
 
     def _keep_best(self, points: Array, values: Array, broken: Array) -> None:

@@ -333,3 +333,21 @@ def test_every_method_goes_on_for_ever():
         study = optuna.create_study(sampler=sampler(method))
         study.optimize(objective, n_trials=20)
         assert len(study.trials) == 20
+
+
+@pytest.mark.parametrize("method", ["sobol", "cma"])
+def test_who_comes_when_the_generation_is_over_asks_in_the_next(method):
+    study = optuna.create_study(sampler=sampler(method))
+    other = optuna.study.Study(study.study_name, study._storage, sampler=sampler(method))
+    storage, write = study._storage, study._storage.set_trial_system_attr
+    late = []
+
+    def slow(trial_id, key, content):
+        if key == ATTRIBUTE and not late:
+            late.append(trial_id)
+            other.optimize(objective, n_trials=30)
+        write(trial_id, key, content)
+
+    storage.set_trial_system_attr = slow
+    study.ask(SPACE.to_optuna())
+    assert len(np.unique(points_of(study), axis=0)) == 31

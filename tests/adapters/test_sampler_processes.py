@@ -72,8 +72,9 @@ def test_processes_share_a_study_and_stand_a_kill(tmp_path, method, hyperband):
     trials = load(path).trials
     asked = [t.system_attrs[ATTRIBUTE] for t in trials if ATTRIBUTE in t.system_attrs]
     assert len(trials) - len(asked) <= 1  # the killed one may just have begun a trial
-    points = np.array([each["point"] for each in asked])
-    assert len(np.unique(points, axis=0)) == len(points)
+    if method != "pso":  # whose particles meet in corners
+        points = np.array([each["point"] for each in asked])
+        assert len(np.unique(points, axis=0)) == len(points)
     rows = [(e["search"], e["generation"], e["row"]) for e in asked if e["row"] is not None]
     assert len(set(rows)) == len(rows)
     assert len({each["search"] for each in asked}) == (2 if hyperband else 1)

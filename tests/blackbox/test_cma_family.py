@@ -169,13 +169,13 @@ def test_restarts_begin_elsewhere(bounds):
 def test_restarts_find_what_one_run_misses(name):
     solved = {"cma": 0, name: 0}
     for method in solved:
-        for seed in range(4):
+        for seed in range(2):
             result = minimize(
                 rastrigin, method=method, bounds=[(-5, 5)] * 4, batched=True, seed=seed,
                 budget=25_000, target=1e-8,
             )  # fmt: skip
             solved[method] += result.success and result.fun <= 1e-8
-    assert solved[name] == 4 > solved["cma"]
+    assert solved[name] == 2 > solved["cma"]
 
 
 @pytest.mark.parametrize("name", ["ipop-cma", "bipop-cma"])

@@ -86,7 +86,9 @@ def end_point(name, seed, noisy, budget):
     return world.batches[-1].mean(axis=0)
 
 
-@pytest.mark.parametrize("name", ["cma", "sep-cma", "vkd-cma"])
+@pytest.mark.parametrize(
+    "name", ["cma", "sep-cma", pytest.param("vkd-cma", marks=pytest.mark.slow)]
+)
 def test_ends_nearer_to_the_optimum_of_a_noisy_sphere(name):
     true = {}
     for noisy in (True, False):

@@ -214,6 +214,17 @@ def test_of_many_that_race_for_a_journal_one_at_a_time_has_it(path):
     assert all("being written" in error for error in errors)
 
 
+def test_what_is_there_is_never_written_over(path, caplog):
+    with Optimizer("cma", bounds=BOX, journal=path) as run:
+        run.tell([shifted_sphere(x) for x in run.ask()])
+        with path.open("ab") as other:  # somebody who does not look for locks
+            other.write(b"not ours")
+        before = path.read_bytes()
+        run.tell([shifted_sphere(x) for x in run.ask()])
+        assert path.read_bytes().startswith(before)
+    assert "changed by somebody else" in caplog.text
+
+
 # Damage.
 
 

@@ -361,7 +361,9 @@ def test_further_arguments_reach_full_too():
 # It solves
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
+)
 @pytest.mark.parametrize(
     ("name", "kind", "arguments", "slack"),
     [

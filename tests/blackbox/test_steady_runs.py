@@ -130,7 +130,7 @@ def test_lost_evaluations_are_tried_again_once():
     result = run(workers=pool, steady=WIDTH)
     assert result.history.failures == {}
     assert (result.nfev, pool.number) == (120, 122)
-    result = run(workers=Losing(60, lost=set(range(50, 60))), budget=60, steady=WIDTH)
+    result = run(workers=Losing(40, lost=set(range(50, 60))), budget=60, steady=WIDTH)
     assert result.nfev == 60
     assert result.history.failures["lost"].message == "RayError: gone"
 

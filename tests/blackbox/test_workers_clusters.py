@@ -3,8 +3,11 @@
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +27,38 @@ def dask_client(no_thread_left_soon):
         distributed.Client(made) as client,
     ):
         yield client
+
+
+@pytest.fixture
+def dask_nodes(no_thread_left_soon):
+    """A client, and two nodes of one worker each, in sessions of their own."""
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(n_workers=0, dashboard_address=None) as made,
+        distributed.Client(made) as client,
+    ):
+        command = [sys.executable, "-m", "distributed.cli.dask_worker", made.scheduler_address]
+        nodes = [
+            subprocess.Popen(
+                [*command, "--nthreads", "1", "--no-dashboard"],
+                cwd=Path(__file__).parents[2],
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            for _ in range(2)
+        ]
+        try:
+            client.wait_for_workers(2, timeout=60)
+            yield client, nodes
+        finally:
+            for node in nodes:
+                end(node)
+
+
+def end(node):
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(node.pid, signal.SIGKILL)
+    node.wait()
 
 
 @pytest.fixture
@@ -102,20 +137,40 @@ def test_dask_workers_that_are_killed(dask_client, tmp_path):
     check(result, 1000)
 
 
-def test_a_dask_node_that_is_killed(dask_client):
-    cluster = dask_client.cluster
-    timer = threading.Timer(1.0, lambda: cluster.scale(1))
+def test_a_dask_node_that_is_killed(dask_nodes):
+    client, nodes = dask_nodes
+    timer = threading.Timer(1.0, end, [nodes[0]])
     timer.start()
-    executor = dask_client.get_executor()
     result = minimize(
         lambda x: time.sleep(0.01) or float(np.sum((x - 1) ** 2)),
         START,
-        workers=executor,
+        workers=client.get_executor(),
         budget=500,
         **SETTINGS,
     )
     timer.join()
     check(result, 500)
+    assert not result.history.failures
+    assert len(client.nthreads()) == 1
+
+
+def test_an_executor_of_dask_keeps_its_options_and_its_end(dask_client):
+    [first, _] = dask_client.nthreads()
+    executor = dask_client.get_executor(workers=[first])
+    seen = []
+
+    def fun(x):
+        import distributed
+
+        if distributed.get_worker().address != first:
+            raise RuntimeError("elsewhere")
+        return float(x @ x)
+
+    result = minimize(fun, START, workers=executor, budget=30, callback=seen.append, **SETTINGS)
+    assert result.nfev == 30
+    executor.shutdown()
+    with pytest.raises(RuntimeError, match="has been shut down"):
+        minimize(fun, START, workers=executor, budget=30, **SETTINGS)
 
 
 def test_dask_evaluates_equal_points_each_time(dask_client, tmp_path):
@@ -130,6 +185,35 @@ def test_dask_evaluates_equal_points_each_time(dask_client, tmp_path):
 
     minimize(fun, START, method=method, workers=dask_client.get_executor())
     assert (tmp_path / "log").read_text() == "xxxxx"
+
+
+@pytest.mark.parametrize("timeout", [None, 60])
+def test_dask_is_sent_large_data_once(dask_client, timeout, monkeypatch):
+    data, placed, sent = np.ones(3_000_000), [], []
+    scatter, submit = dask_client.scatter, dask_client.submit
+
+    def scattering(what, **options):
+        placed.append(what)
+        return scatter(what, **options)
+
+    def submitting(*arguments, **options):
+        sent.append(max(len(getattr(each, "payload", "")) for each in arguments))
+        return submit(*arguments, **options)
+
+    monkeypatch.setattr(dask_client, "scatter", scattering)
+    monkeypatch.setattr(dask_client, "submit", submitting)
+
+    def jac(x):
+        return 2 * (x - data[-1])
+
+    def fun(x):
+        return float(np.sum((x - data[0]) ** 2))
+
+    settings = {"workers": dask_client, "timeout": timeout}
+    result = minimize(fun, START, jac=jac, method="l-bfgs-b", **settings)
+    assert len(placed) == 2  # the function and its gradient
+    assert len(sent) == result.nfev + result.njev > 4
+    assert max(sent) == 0
 
 
 def test_dask_guards_in_its_workers_and_ships_large_data_once(dask_client):
@@ -177,6 +261,7 @@ def test_a_ray_node_that_is_killed(ray_nodes, tmp_path):
         result = minimize(noting(tmp_path, 0.01), START, method="cma", **settings)
     assert len(calls) > 2
     check(result, 150)
+    assert not result.history.failures
 
 
 def test_ray_guards_in_its_workers(ray_nodes):
@@ -191,6 +276,26 @@ def test_ray_guards_in_its_workers(ray_nodes):
         result = minimize(fun, START, workers=pool, timeout=1, budget=60, **SETTINGS)
     assert set(result.history.failures) == {"lost", "timeout"}
     assert result.nfev == 60
+
+
+@pytest.mark.parametrize("timeout", [None, 60])
+def test_ray_is_sent_large_data_once(ray_nodes, timeout, monkeypatch):
+    import ray
+
+    data, put, stored = np.ones(3_000_000), ray.put, []
+
+    def putting(what):
+        stored.append(what)
+        return put(what)
+
+    def fun(x):
+        return float(np.sum((x - data[0]) ** 2))
+
+    monkeypatch.setattr(ray, "put", putting)
+    with RayExecutor() as pool:
+        settings = {"workers": pool, "timeout": timeout, "budget": 40, "seed": 0}
+        assert minimize(fun, START, method="cma", **settings).nfev == 40
+    assert len(stored) == 1
 
 
 def test_a_ray_call_that_is_cancelled_ends(ray_nodes, tmp_path):

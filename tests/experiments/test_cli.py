@@ -1,5 +1,6 @@
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -13,6 +14,20 @@ from experiments.problems import FAMILIES
 from experiments.running import run_cell
 
 COMPARE = ["compare", "article", "--methods", "cma,slsqp", "--seeds", "2", "--budget", "60"]
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    """What `COMPARE` writes."""
+    out = tmp_path_factory.mktemp("compared")
+    assert cli.main([*COMPARE, "--out", str(out)]) == 0
+    return out
+
+
+@pytest.fixture
+def folder(compared, tmp_path):
+    """A copy of that for each test."""
+    return shutil.copytree(compared, tmp_path, dirs_exist_ok=True)
 
 
 def test_no_command_shows_the_help_and_is_a_usage_error(capsys):
@@ -142,20 +157,19 @@ def test_compare_writes_a_folder(tmp_path, capsys):
     assert names == ["README.md", "comparison.sqlite", "figures", "report.html", "results.json"]
 
 
-def test_report_makes_the_same_again_from_the_folder(tmp_path, capsys):
-    assert cli.main([*COMPARE, "--out", str(tmp_path)]) == 0
+def test_report_makes_the_same_again_from_the_folder(folder, capsys):
     first = {
         path: path.read_bytes()
-        for path in tmp_path.rglob("*")
+        for path in folder.rglob("*")
         if path.suffix != ".sqlite" and path.is_file()
     }
     for path in first:
         path.unlink()
-    assert cli.main(["report", str(tmp_path)]) == 0
+    assert cli.main(["report", str(folder)]) == 0
     again = {path: path.read_bytes() for path in first}
     assert {p.name for p in first if first[p] != again[p]} == set()
-    assert cli.main(["report", str(tmp_path), "--by", "seconds"]) == 0
-    assert "seconds" in (tmp_path / "README.md").read_text()
+    assert cli.main(["report", str(folder), "--by", "seconds"]) == 0
+    assert "seconds" in (folder / "README.md").read_text()
     assert "2 seeds" in capsys.readouterr().out
 
 
@@ -167,6 +181,13 @@ def test_report_of_nothing_says_what_to_do(tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    out = tmp_path_factory.mktemp("mixed")
+    experiments.compare(["bbob:f=1:n=2:i=1-2", "article"], ["cma", "slsqp"], 1, 30, out=out)
+    return out
+
+
 @pytest.mark.parametrize(
     ("kind", "files"),
     [
@@ -175,19 +196,16 @@ def test_report_of_nothing_says_what_to_do(tmp_path, capsys):
         ("coco", {"cma", "slsqp"}),
     ],
 )
-def test_export(kind, files, tmp_path, capsys):
-    command = ["compare", "bbob:f=1:n=2:i=1-2", "article", "--methods", "cma,slsqp"]
-    assert cli.main([*command, "--seeds", "1", "--budget", "30", "--out", str(tmp_path)]) == 0
-    assert cli.main(["export", str(tmp_path), "--to", kind]) == 0
-    assert {path.name for path in (tmp_path / kind).iterdir()} == files
+def test_export(kind, files, mixed, tmp_path, capsys):
+    assert cli.main(["export", str(mixed), "--to", kind]) == 0
+    assert {path.name for path in (mixed / kind).iterdir()} == files
     assert ("left out: article" in capsys.readouterr().err) == (kind == "coco")
-    assert cli.main(["export", str(tmp_path), "--to", kind, "--out", str(tmp_path / "o")]) == 0
+    assert cli.main(["export", str(mixed), "--to", kind, "--out", str(tmp_path / "o")]) == 0
     assert {path.name for path in (tmp_path / "o").iterdir()} == files
 
 
-def test_coco_wants_bbob(tmp_path, capsys):
-    assert cli.main([*COMPARE, "--out", str(tmp_path)]) == 0
-    assert cli.main(["export", str(tmp_path), "--to", "coco"]) == 2
+def test_coco_wants_bbob(folder, capsys):
+    assert cli.main(["export", str(folder), "--to", "coco"]) == 2
     assert "BBOB" in capsys.readouterr().err
 
 
@@ -218,14 +236,14 @@ def test_nothing_but_failures_is_1(tmp_path, capsys, monkeypatch):
     assert "IndexError" in shown.out
 
 
-def test_another_budget_in_the_same_folder_is_refused(tmp_path, capsys):
-    assert cli.main([*COMPARE, "--out", str(tmp_path)]) == 0
-    assert cli.main([*COMPARE[:-1], "61", "--out", str(tmp_path)]) == 1
+def test_another_budget_in_the_same_folder_is_refused(folder, capsys):
+    assert cli.main([*COMPARE[:-1], "61", "--out", str(folder)]) == 1
     assert "budget=60; this one has budget=61" in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_workers_threads_and_parts(tmp_path):
-    command = [*COMPARE, "--out", str(tmp_path), "--workers", "2", "--threads", "1"]
+    command = ["compare", "bbob:f=1:n=2", *COMPARE[2:]]  # workers start faster without torch
+    command += ["--out", str(tmp_path), "--workers", "2", "--threads", "1"]
     assert cli.main([*command, "--only", "cma"]) == 0
     read = json.loads((tmp_path / "results.json").read_text())
     assert (read["complete"], len(read["records"])) == (False, 2)

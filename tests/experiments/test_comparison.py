@@ -238,7 +238,10 @@ def test_there_is_nothing_to_load_from_an_empty_folder(tmp_path):
         load(tmp_path)
 
 
-@pytest.mark.parametrize("problems", ["several", "comparison", "tuned"])
+@pytest.mark.parametrize(
+    "problems",
+    ["several", *(pytest.param(n, marks=pytest.mark.slow) for n in ("comparison", "tuned"))],
+)
 def test_a_folder_has_page_report_figures_and_figures_for_machines(problems, tmp_path, request):
     found = request.getfixturevalue(problems)
     files = replace(found, command="experiments compare ...").save(tmp_path / "out")

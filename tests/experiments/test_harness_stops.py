@@ -52,7 +52,10 @@ def begun(words, folder):
     raise AssertionError(process.communicate())
 
 
-@pytest.mark.parametrize(("number", "workers"), [(signal.SIGINT, 2), (signal.SIGTERM, 1)])
+@pytest.mark.parametrize(
+    ("number", "workers"),
+    [(signal.SIGINT, 2), pytest.param(signal.SIGTERM, 1, marks=pytest.mark.slow)],
+)
 def test_stopped_it_ends_tidily(tmp_path, number, workers):
     process = begun(compare("slow", tmp_path, "--workers", workers), tmp_path)
     os.killpg(process.pid, number)  # as a terminal does, to all of them
@@ -75,7 +78,7 @@ def test_workers_do_not_outlive_a_killed_command(tmp_path):
     assert len(load(tmp_path).records) == left
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_what_a_problem_prints_stays_out_of_json(tmp_path, workers):
     (tmp_path / "loud.py").write_text(
         "print('imported')\n"

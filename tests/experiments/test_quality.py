@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 
@@ -9,12 +10,17 @@ from tests.experiments.statistics.cases import record
 from tests.experiments.statistics.test_area import KNOWN
 
 
-@pytest.fixture
-def folder(tmp_path):
-    out = tmp_path / "mine"
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    out = tmp_path_factory.mktemp("compared")
     command = ["compare", "bbob:f=1:n=2,3", "--methods", "random,slsqp,start", "--seeds", "2"]
     assert cli.main([*command, "--budget", "100n", "--out", str(out), "--json"]) == 0
     return out
+
+
+@pytest.fixture
+def folder(compared, tmp_path):
+    return shutil.copytree(compared, tmp_path / "mine")
 
 
 def test_the_command_shows_and_writes_a_table_a_dimension(folder, capsys):

@@ -10,7 +10,9 @@ from experiments.problems import article
 
 @pytest.fixture(scope="module")
 def found():
-    return reproduce.reproduce(3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reproduce, "ROW_ORDERS", 5)
+        return reproduce.reproduce(3)
 
 
 def outcome(found, method):

@@ -12,7 +12,13 @@ from experiments.method_memory import MIB, Peak, Refusal
 from experiments.problems import find
 
 
-@pytest.mark.parametrize("benchmark", BENCHMARKS, ids=lambda b: b.name)
+@pytest.mark.parametrize(
+    "benchmark",
+    [
+        pytest.param(b, id=b.name, marks=[pytest.mark.slow] if i % 3 else [])
+        for i, b in enumerate(BENCHMARKS)
+    ],
+)
 def test_both_sides_run_and_do_the_same_work_where_that_is_said(benchmark):
     ours, peer = (side() for side in benchmark.prepare())
     assert min(ours[0], peer[0]) > 0

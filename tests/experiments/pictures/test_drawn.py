@@ -6,6 +6,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
 from experiments.pictures import convergence, finals, ranks, shares, training, wins
+from experiments.pictures import panels as frame
 from experiments.pictures.style import looks
 from experiments.record import Training
 from experiments.statistics.training import courses
@@ -37,7 +38,12 @@ def band(method, rng, points=60):
     )
 
 
-@pytest.mark.parametrize(("count", "panels"), [(1, 1), (7, 1), (12, 1), (2, 5), (12, 3)])
+def slow(*values):
+    """A case of a kind that another shows too."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("count", "panels"), [(1, 1), (7, 1), slow(12, 1), slow(2, 5), (12, 3)])
 def test_convergence(tmp_path, texts, count, panels):
     rng, methods = np.random.default_rng(0), methods_of(count)
     shown = [
@@ -52,13 +58,15 @@ def test_convergence(tmp_path, texts, count, panels):
         assert told.count(method) >= (panels if count <= 8 and panels <= 4 else 1)
 
 
-def test_more_panels_than_a_page_holds_go_on(tmp_path, texts):
+@pytest.mark.parametrize("page", [4, slow(frame.PAGE)])
+def test_more_panels_than_a_page_holds_go_on(tmp_path, texts, monkeypatch, page):
+    monkeypatch.setattr(frame.draw_pages, "__defaults__", (page,))
     flat = convergence.Band("cma", *np.ones((4, 1)))
-    panels = [convergence.Panel(f"p{i}", [flat]) for i in range(25)]
+    panels = [convergence.Panel(f"p{i}", [flat]) for i in range(page + 1)]
     files = convergence.draw_convergence(panels, tmp_path / "c.x", looks(["cma"]))
     assert [file.name for file in files] == ["c.x.svg", "c.x.png", "c.x-2.svg", "c.x-2.png"]
-    assert {"p0", "p23"} <= set(texts(files[:2]))
-    assert "p24" in texts(files[2:])
+    assert {"p0", f"p{page - 1}"} <= set(texts(files[:2]))
+    assert f"p{page}" in texts(files[2:])
 
 
 INF, NAN = np.inf, np.nan
@@ -166,7 +174,7 @@ def test_shares_of_nothing(tmp_path, texts):
     assert "cma" in told
 
 
-@pytest.mark.parametrize("count", [1, 2, 7, 12])
+@pytest.mark.parametrize("count", [1, slow(2), slow(7), 12])
 def test_ranks(tmp_path, texts, count):
     methods = methods_of(count)
     mean = {method: 1 + 0.9 * i for i, method in enumerate(methods)}
@@ -197,7 +205,7 @@ def test_wins(tmp_path, texts):
     assert texts(wins.draw_wins(NASTY, np.full((12, 12), 0.5), tmp_path / "w12"))
 
 
-@pytest.mark.parametrize(("count", "panels"), [(1, 1), (12, 1), (7, 5)])
+@pytest.mark.parametrize(("count", "panels"), [(1, 1), (12, 1), slow(7, 5)])
 def test_finals(tmp_path, texts, count, panels):
     rng, methods = np.random.default_rng(0), methods_of(count)
     values = {method: 10 ** rng.normal(0, 1, 9) for method in methods}
@@ -213,8 +221,16 @@ def test_odd_finals(tmp_path, texts, values):
     assert "cma" in texts(finals.draw_finals([panel], tmp_path / "f", looks(["cma"])))
 
 
-@pytest.mark.parametrize(("count", "panels"), [(1, 1), (3, 2), (12, 2)])
-@pytest.mark.parametrize("validated", [False, True])
+@pytest.mark.parametrize(
+    ("count", "panels", "validated"),
+    [
+        (1, 1, False),
+        (12, 2, True),
+        *(slow(3, 2, v) for v in (False, True)),
+        slow(1, 1, True),
+        slow(12, 2, False),
+    ],
+)
 def test_training(tmp_path, texts, count, panels, validated):
     methods, spent = methods_of(count), np.arange(1, 50)
     more = {"validated": spent[::9], "validation": np.geomspace(9, 3, 6)} if validated else {}
