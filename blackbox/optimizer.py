@@ -149,6 +149,11 @@ class Optimizer:
     def _replay(self, journal: Journal) -> None:
         """Tell what a journal holds, as far as it holds all that is asked."""
         while (past := journal.peek()) is not None and self._pending is not None:
+            if past.kind not in ("values", "gradients"):
+                raise JournalError(
+                    f"{journal.path} is of a run of minimize, which evaluated more than an "
+                    f"Optimizer asks ({past.kind!r}): make that call again, with its arguments"
+                )
             if past.gradients is None and self._pending.gradients:
                 break
             self.history.hold_clock(past.seconds)
@@ -160,11 +165,6 @@ class Optimizer:
         past, ask = journal.peek(), self._pending
         assert past is not None
         assert ask is not None
-        if past.kind not in ("values", "gradients"):
-            raise JournalError(
-                f"{journal.path} is of a run of minimize, which evaluated more than an Optimizer "
-                f"asks ({past.kind!r}): make that call again, with the same arguments"
-            )
         if len(past.values) != len(ask.points) or past.digest != digest(ask.points):
             raise journal.strayed()
         journal.skip()

@@ -26,6 +26,7 @@ try:
   experiments compare article --methods slsqp,cma      two methods, ten seeds
   experiments compare article --budget 500 --out cmp   all methods; figures and a page, too
   experiments report cmp                               page and figures again, from the folder
+  experiments tuning-quality                           how well tuning searches, method by method
   experiments quality bbob                             how well the methods search, in one number
   experiments lr-test digits-mlp                       which learning rate to begin with
   experiments export cmp --to csv                      for other programs
@@ -317,6 +318,10 @@ _COMMANDS: dict[str, tuple[Callable[[Any], None], Callable[[argparse.Namespace],
     "compare": (_compare, _lazy("comparison:compare", fix_threads=True)),
     "report": (_report, _lazy("comparison:report")),
     "quality": (_quality, _lazy("quality:quality")),
+    "tuning-quality": (
+        parsers.tuning_quality,
+        _lazy("tuning_quality:tuning_quality", fix_threads=True),
+    ),
     "export": (_export, _lazy("comparison:export")),
     "list": (_list, _lazy("listing:listing")),
     "lr-test": (parsers.lr_test, _lazy("lr_test:lr_test")),

@@ -50,9 +50,9 @@ class BlackboxSampler(BaseSampler):
         An int; every process that works on the study gives the same. None: drawn from the study's
         name and start, so that they agree as well.
     options
-        The method's options, as `blackbox.minimize` takes them, but for `differential_evolution`,
-        whose ``polish`` is False here; of the generation's size in particular (``popsize``,
-        ``swarmsize``).
+        The method's options, as `blackbox.minimize` takes them; the generation's size in particular
+        (``popsize``, ``swarmsize``). Two defaults differ: ``sigma0`` of the `cma` family is a share
+        of the box, 1/6, and ``polish`` of `differential_evolution` is False.
     space
         What will be asked of the trials, where that is known: then the method samples from the
         first trial on, also if parameters are conditional. None: what all finished trials have in
@@ -68,10 +68,10 @@ class BlackboxSampler(BaseSampler):
     -----
     A trial that failed counts as the worst. Pruned trials rank behind all others, those that got
     further before those that did not. What enqueued trials gave is told to methods that take values
-    of others' points, which is the `cma` family; others leave it aside.
+    of others' points: `cma`, `sep-cma`, `ipop-cma` and `bipop-cma`; others leave it aside.
 
     More trials at once than the generation has rows left are extras: drawn to fit the generation.
-    The `cma` family learns from them as well. So keep workers below the generation's size.
+    The same methods learn from them as well. So keep workers below the generation's size.
 
     Examples
     --------

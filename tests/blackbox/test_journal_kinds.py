@@ -327,40 +327,6 @@ def test_what_no_file_holds_keeps_a_run_from_being_restored_and_is_named(path):
     Optimizer("slsqp", [1.0, 1.0], constraints={"type": "ineq", "fun": sum}, journal=path).close()
 
 
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"jac": lambda x: 2 * (x - 0.7)}, "jac, which is asked apart"),
-        ({"jac": "3-point"}, "the finite difference of jac"),
-        ({"tol": 1e-3}, "what tol= set"),
-        ({"validation": shifted_sphere, "validate_every": 1}, "validation="),
-        ({"validation": shifted_sphere, "patience": 9}, "validation="),
-    ],
-)
-def test_what_an_optimizer_can_not_go_on_with_is_named(path, settings, words):
-    fun, method = Pointwise(), "l-bfgs-b"
-    minimize(fun, [3.0, 3.0], method=method, budget=40, seed=1, journal=path, **settings)
-    with pytest.raises(JournalError, match="where `minimize` wrote it, call that again") as caught:
-        Optimizer.restore(path)
-    assert words in str(caught.value)
-
-
-def test_losses_that_an_optimizer_never_asks_are_named(path):
-    class Validated(Minibatches):
-        begin = None
-        shift = 0.7
-        has_validation = True
-
-        def validate(self, points):
-            return self(points)
-
-    options = {"schedule": "adaptive(every=1)", "lr": 0.1}
-    settings = {"method": "adam", "budget": 60, "seed": 1, "options": options}
-    minimize(Validated(), [3.0, 3.0], journal=path, **settings)
-    with pytest.raises(JournalError, match=r"evaluated more than an Optimizer asks \('validation"):
-        Optimizer.restore(path)
-
-
 def test_options_come_back_as_they_were(path):
     options = {"sigma0": np.float64(0.25), "popsize": np.int64(7), "CMA_stds": np.array([1.0, 2.0])}
     options["tolx"] = np.inf

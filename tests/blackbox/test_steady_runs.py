@@ -7,17 +7,18 @@ import numpy as np
 import pytest
 from scipy.optimize import NonlinearConstraint
 
-from blackbox import JournalError, Optimizer, minimize, read_journal
-from tests.blackbox.conftest import BOX, Watched, shifted_sphere
+from blackbox import JournalError, Optimizer, read_journal
+from tests.blackbox.conftest import Watched, shifted_sphere
 from tests.blackbox.shuffled import STEADY, WIDTH, Shuffled, run, same
 
 
 def test_constraints_integers_and_fixed_variables():
     constraint = NonlinearConstraint(lambda x: x[0] + x[1], 3, np.inf)
     for name in ("cma", "differential_evolution", "pso"):
-        result = run(method=name, budget=3000, constraints=constraint)
+        # The first points break it, and must rank behind all that keep it.
+        result = run(method=name, budget=1000, constraints=constraint, workers=None, steady=4)
         assert result.maxcv <= 1e-6
-        assert result.fun == pytest.approx(2 * 0.8**2, abs=0.01)
+        assert result.fun == pytest.approx(2 * 0.8**2, abs=0.3)
     bounds = [(-5, 5), (1, 1), (-5, 5), (2, 2)]
     for name in ("cma", "differential_evolution", "lhs", "pso"):
         result = run(method=name, budget=600, bounds=bounds, integrality=[1, 0, 0, 1])
@@ -95,14 +96,13 @@ def fragile(x):
 
 def test_exceptions_reach_the_caller_or_are_failures():
     with pytest.raises(ValueError, match="too large") as caught:
-        run(fragile, "random")
+        run(fragile, "random", seed=1)
     assert caught.value.result.nfev < 40
     assert caught.value.result.fun < np.inf
     result = run(fragile, "random", on_error="penalize")
     assert result.history.failures["raised"].message == "ValueError: too large"
     assert result.nfev == 120
-    result = run(fragile, "random", on_error=lambda x, error: 1e3)
-    assert result.history.failure_count == 0
+    assert run(fragile, "random", on_error=lambda x, error: -x[0]).fun < -2
 
 
 class RayError(Exception):
@@ -148,23 +148,25 @@ def test_ctrl_c_leaves_the_result_so_far():
     assert 20 < result.nfev <= 30
 
 
-def hostile(x):
-    import os
-    import time
+def test_children_that_hang_or_crash_cost_one_evaluation_each(no_thread_left, watched):
+    shown = watched(shifted_sphere)
+    run(shown, "random", 8, workers=None)
+    hangs, crashes = shown.asked[2, 0], shown.asked[5, 0]
 
-    if x[0] > 3:
-        time.sleep(60)
-    if x[1] > 3:
-        os._exit(1)
-    return shifted_sphere(x)
+    def hostile(x):  # it is sent as it stands, and imports next to nothing
+        import os
+        import time
 
+        if x[0] == hangs:
+            time.sleep(60)
+        if x[0] == crashes:
+            os._exit(1)
+        return float(((x - 0.7) ** 2).sum())
 
-def test_children_that_hang_or_crash_cost_one_evaluation_each(no_thread_left):
-    result = run(hostile, "random", 24, workers=2, timeout=0.3, seed=2)
-    assert result.nfev == 24
+    result = run(hostile, "random", 8, workers=2, timeout=0.3)
+    assert result.nfev == 8
     assert set(result.history.failures) == {"timeout", "lost"}
-    inside = minimize(hostile, method="random", bounds=BOX, budget=24, seed=2, timeout=0.3)
-    assert result.fun == inside.fun  # the points are the same, whatever the order
+    assert result.fun == pytest.approx(min(np.delete(shown.values, [2, 5])))
 
 
 # The journal.

@@ -21,8 +21,9 @@ START = np.zeros(2)
 
 @pytest.fixture
 def dask_client(no_thread_left_soon):
-    distributed = pytest.importorskip("distributed")
-    with (
+    dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distributed")
+    with (  # a local cluster would give up a worker that is away when it looks
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1 day"}),
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as made,
         distributed.Client(made) as client,
     ):
