@@ -31,7 +31,7 @@ BUDGET = 200
 """Evaluations of one run; runs follow each other until there were kills enough."""
 LASTS = 0.02
 """Seconds that an evaluation takes, so that it can be hit."""
-PAUSES = {"int": 0.3, "dask": 1.0, "ray": 0.5}
+PAUSES = {"int": 0.3, "dask": 0.5, "ray": 0.4}
 """Seconds from one kill to the next, on average: an engine has to start a process in between."""
 MEGABYTES = 100
 """Of the data that an objective holds."""

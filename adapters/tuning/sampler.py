@@ -298,7 +298,8 @@ def _record(study: Study, trial: FrozenTrial, value: Mapping[str, Any]) -> None:
 
 
 def _trials(study: Study) -> Sequence[FrozenTrial]:
-    return study.get_trials(deepcopy=False)
+    """All trials: before Hyperband knows its brackets it takes each for one of the first."""
+    return study._storage.get_all_trials(study._study_id, deepcopy=False)
 
 
 def _searched(distributions: Mapping[str, BaseDistribution]) -> dict[str, BaseDistribution]:

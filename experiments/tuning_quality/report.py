@@ -136,29 +136,44 @@ def table(standing: Standing) -> Table:
 
 def draw(runs: Sequence[Run], standing: Standing, stem: Path) -> None:
     """Draw the median of the best loss so far, a panel a task, as SVG and PNG."""
-    style = looks(standing.methods)
+    chosen = set(standing.chosen.values())
+    # One line for two names of the same runs.
+    shown = [m for m in standing.methods if m != "auto" or not chosen <= set(standing.methods)]
+    names = {
+        m: f"{m}, auto's choice" if {m} == chosen and "auto" not in shown else m for m in shown
+    }
+    style = looks(shown)
     with picture(stem, (10, 6)) as figure:
         panels: Any = figure.subplots(2, 3)
         for panel, task in zip(panels.flat, TASKS, strict=True):
             panel.set_title(task)
-            for method in standing.methods:
+            lines = []
+            for method in shown:
                 found = [r for r in runs if r.cell.task == task and r.cell.method == method]
                 if not found:
                     continue
-                curves = np.array([run.best_so_far for run in found])
-                count = np.arange(1, curves.shape[1] + 1)
-                middle, look = np.median(curves, axis=0), style[method]
-                panel.plot(count, middle, color=look.colour, linestyle=look.dash, label=method)
-            shown = np.concatenate([line.get_ydata()[4:] for line in panel.lines] or [np.ones(2)])
-            low, high = float(np.min(shown)), float(np.max(shown))
-            room = 0.05 * (high - low or 1.0)
-            panel.set_ylim(low - room, high + room)
+                middle = np.median([run.best_so_far for run in found], axis=0)
+                look = style[method].line(1.6) | {"label": names[method], "marker": None}
+                panel.plot(np.arange(1, len(middle) + 1), middle, drawstyle="steps-post", **look)
+                lines.append(middle)
+            _zoom(panel, lines)
         for panel in panels[-1]:
             panel.set_xlabel("trials")
         for panel in panels[:, 0]:
             panel.set_ylabel("best loss so far, median")
         handles, labels = panels.flat[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+
+
+def _zoom(panel: Any, lines: Sequence[NDArray[np.float64]]) -> None:
+    """Show what follows the first tenth of the trials: the first losses are far above."""
+    late = [line[len(line) // 10 :] for line in lines]
+    late = [line[np.isfinite(line)] for line in late]
+    if not any(line.size for line in late):
+        return
+    low, high = (float(pick(np.concatenate(late))) for pick in (np.min, np.max))
+    room = 0.05 * ((high - low) or 1.0)
+    panel.set_ylim(low - room, high + room)
 
 
 def summary(standing: Standing, command: str) -> dict[str, Any]:

@@ -243,9 +243,11 @@ def test_brackets_of_hyperband_are_searches_of_their_own():
                 raise optuna.TrialPruned
         return found
 
-    pruner = optuna.pruners.HyperbandPruner(min_resource=1, max_resource=9)
-    study = optuna.create_study(sampler=sampler(), pruner=pruner)
-    study.optimize(stepwise, n_trials=60)
+    study = optuna.create_study(sampler=sampler())
+    for _ in range(10):  # as a process that comes new: its first trial is in the first bracket
+        study.sampler = sampler()
+        study.pruner = optuna.pruners.HyperbandPruner(min_resource=1, max_resource=9)
+        study.optimize(stepwise, n_trials=6)
     searches = {trial.system_attrs[ATTRIBUTE]["search"] for trial in study.trials}
     assert len(searches) == 3
     assert len(np.unique(points_of(study), axis=0)) == 60

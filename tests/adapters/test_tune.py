@@ -26,7 +26,11 @@ def train(lr: float, width: int) -> float:
     return (math.log10(lr) + 3) ** 2 + ((width - 64) / 64) ** 2
 
 
-@pytest.mark.parametrize("method", ["auto", "tpe", "gp", "grid", *METHODS])
+CORE = ["auto", "tpe", "gp", "grid", "cma", "random"]
+REST = [pytest.param(name, marks=pytest.mark.slow) for name in METHODS if name not in CORE]
+
+
+@pytest.mark.parametrize("method", CORE + REST)
 def test_every_method_searches_within_the_budget(method: str) -> None:
     asked: list[tuple[float, int]] = []
 

@@ -75,6 +75,7 @@ def test_a_trial_of_a_dead_process_is_done_again_and_counts_once(file: Path) -> 
     assert {2, 3}.isdisjoint(result.trials["number"])
 
 
+@pytest.mark.slow
 def test_a_trial_that_kills_its_process_again_and_again_fails_in_the_end(file: Path) -> None:
     tune(train, SPACE, "random", budget=1, seed=0, storage=file)
     study = study_in(file)

@@ -4,11 +4,12 @@ import base64
 import json
 import zlib
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blackbox import JournalError, Optimizer, read_journal
+from blackbox import JournalError, Optimizer, minimize, read_journal
 from blackbox.journal import Journal
 from tests.blackbox.test_journal import line
 
@@ -130,3 +131,57 @@ def test_any_bytes_at_all_are_read_or_refused(tmp_path_factory, data, parts, hea
     for first in (HEADER, HEADER | header):
         lines = [line(first)] + [line(BATCH | part) for part in parts]
         attack(path, b"".join(lines) + data)
+
+
+def fails_now_and_then(x):
+    if x[0] > 1:
+        raise ValueError("beyond")
+    return np.nan if x[1] > 1 else float(x @ x)
+
+
+@pytest.fixture(scope="module")
+def seeds(tmp_path_factory):
+    """Journals of real runs, to begin a search for faults from: their lines without checksums."""
+    path = tmp_path_factory.mktemp("seeds") / "run.journal"
+    plain = {"bounds": [(-2, 2)] * 2, "seed": 1, "budget": 24, "on_error": "penalize"}
+    kinds = [
+        {"method": "cma"},
+        {"method": "l-bfgs-b", "jac": lambda x: 2 * x},
+        {"method": "adam", "validation": fails_now_and_then, "validate_every": 2},
+        {"method": "random", "noisy": True},
+    ]
+    found = []
+    for kind in kinds:
+        minimize(fails_now_and_then, [0.5, 0.5], journal=path, **plain | kind)
+        found.append([each[9:] for each in path.read_bytes().splitlines()])
+        path.unlink()
+    return found
+
+
+NEW = st.binary(max_size=6) | st.sampled_from(
+    [b"null", b"1e999", b"-1", b"[]", b"{}", b'""', b"true", b"NaN", b'"k"', b",", b"9" * 400]
+)
+CHANGES = st.tuples(*[st.integers(0, 10**6)] * 3, NEW)
+
+
+def fuzz(path, lines, changes):
+    """Change, swap and cut real lines, and give each a checksum that fits."""
+    lines = list(lines)
+    for number, begin, length, new in changes:
+        at = number % len(lines)
+        begin %= len(lines[at]) + 1
+        if length % 5 == 0:
+            lines[at], lines[begin % len(lines)] = lines[begin % len(lines)], lines[at]
+        else:
+            lines[at] = lines[at][:begin] + new + lines[at][begin + length % 12 :]
+    attack(path, b"".join(b"%08x %b\n" % (zlib.crc32(text), text) for text in lines))
+
+
+@pytest.mark.parametrize("more", [50, pytest.param(3000, marks=pytest.mark.slow)])
+def test_changed_lines_of_real_runs_are_read_or_refused(tmp_path, seeds, more):
+    @settings(max_examples=more, deadline=None)
+    @given(st.sampled_from(seeds), st.lists(CHANGES, min_size=1, max_size=4))
+    def search(lines, changes):
+        fuzz(tmp_path / "any.journal", lines, changes)
+
+    search()

@@ -1,0 +1,1 @@
+"""What `experiments tune` adds to `adapters.tune`: users' files, live progress, a folder, a page."""
