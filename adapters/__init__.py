@@ -12,7 +12,13 @@ if TYPE_CHECKING:
     from adapters.model import ModelObjective
     from adapters.search_cv import BlackboxSearchCV, EstimatorObjective
     from adapters.space import Bool, Choice, Fixed, Float, Int, Log, LogInt, SearchBox, Space
-    from adapters.training import TrainingObjective, Trainings
+    from adapters.training import (
+        TrainingObjective,
+        Trainings,
+        hyperband,
+        population_based_training,
+        successive_halving,
+    )
     from adapters.tuning.result import TuneResult
     from adapters.tuning.sampler import BlackboxSampler
     from adapters.tuning.tune import tune
@@ -29,6 +35,9 @@ _HOMES = {
     "Trainings": "adapters.training",
     "TuneResult": "adapters.tuning.result",
     "tune": "adapters.tuning.tune",
+    **dict.fromkeys(
+        ["hyperband", "population_based_training", "successive_halving"], "adapters.training"
+    ),
     **dict.fromkeys(
         ["Bool", "Choice", "Fixed", "Float", "Int", "Log", "LogInt", "SearchBox", "Space"],
         "adapters.space",
@@ -55,6 +64,9 @@ __all__ = [
     "TrainingObjective",
     "Trainings",
     "TuneResult",
+    "hyperband",
+    "population_based_training",
+    "successive_halving",
     "tune",
 ]
 

@@ -31,6 +31,8 @@ KNOWN: dict[str, type[Any]] = {
 } | {"scipy.optimize.OptimizeResult": OptimizeResult}
 """Classes whose objects are stored, by their names."""
 NAMES = {kind: name for name, kind in KNOWN.items()}
+LONG = 100
+"""Rows from which a list of tuples is stored by its columns: it takes a tenth of the time."""
 BROKEN = (
     *(ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, OSError),
     *(MemoryError, RecursionError, OverflowError, NotImplementedError, RuntimeError),
@@ -141,7 +143,8 @@ def pack(value: Any, arrays: list[NDArray[Any]]) -> Any:
         arrays.append(np.array(value))
         return {"numbers": len(arrays) - 1}
     if type(value) is list:
-        return [pack(item, arrays) for item in value]
+        table = _pack_table(value, arrays)
+        return [pack(item, arrays) for item in value] if table is None else table
     if type(value) is tuple:
         return {"tuple": [pack(item, arrays) for item in value]}
     if type(value) is dict or type(value) in NAMES:
@@ -149,6 +152,19 @@ def pack(value: Any, arrays: list[NDArray[Any]]) -> Any:
     if isinstance(value, np.random.Generator | np.random.RandomState):
         return {"seed": "a generator"}
     raise Unstorable(f"{type(value).__module__}.{type(value).__qualname__}")
+
+
+def _pack_table(rows: list[Any], arrays: list[NDArray[Any]]) -> Any:
+    """Pack many tuples of numbers, all of one class of ours, as columns; None for other lists."""
+    kind = type(rows[0]) if len(rows) >= LONG else None
+    if kind not in NAMES or not issubclass(kind, tuple) or {*map(type, rows)} != {kind}:
+        return None
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    kinds = [{*map(type, column)} for column in columns]
+    if any(each not in ({int}, {float}) for each in kinds):
+        return None
+    packed = [pack(np.array(column), arrays) for column in columns]
+    return {"table": NAMES[kind], "columns": packed}
 
 
 def _pack_object(value: Any, arrays: list[NDArray[Any]]) -> Any:
@@ -172,6 +188,10 @@ def unpack(packed: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
         return packed
     if "class" in packed:
         return _unpack_object(packed, arrays)
+    if "table" in packed:
+        columns = [unpack(column, arrays).tolist() for column in packed["columns"]]
+        kind = KNOWN[packed["table"]]
+        return [kind(*row) for row in zip(*columns, strict=True)]
     ((kind, content),) = packed.items()
     if kind == "array":
         return arrays[str(content)]

@@ -27,6 +27,7 @@ try:
   experiments compare article --budget 500 --out cmp   all methods; figures and a page, too
   experiments report cmp                               page and figures again, from the folder
   experiments tuning-quality                           how well tuning searches, method by method
+  experiments tune digits.py:train                     hyperparameters of a training of yours
   experiments quality bbob                             how well the methods search, in one number
   experiments lr-test digits-mlp                       which learning rate to begin with
   experiments export cmp --to csv                      for other programs
@@ -236,13 +237,14 @@ def _compare(parser: argparse.ArgumentParser) -> None:
 
 
 def _report(parser: argparse.ArgumentParser) -> None:
-    """Write page, figures and report of a comparison again, from its folder alone.
+    """Write page, figures and report of a comparison, or a tuning, again, from its folder alone.
 
-    Nothing is run; a comparison that is still running shows what it has.
+    Nothing is run; what is still running shows what it has.
 
     try:
       experiments report results/mine
       experiments report results/mine --by seconds
+      experiments report results/tuning/digits-train
     """
     parser.add_argument("folder", type=Path, metavar="DIR", help="what --out was")
     _by(parser)
@@ -317,6 +319,7 @@ _COMMANDS: dict[str, tuple[Callable[[Any], None], Callable[[argparse.Namespace],
     "reproduce": (parsers.reproduce, _lazy("measuring:reproduce")),
     "compare": (_compare, _lazy("comparison:compare", fix_threads=True)),
     "report": (_report, _lazy("comparison:report")),
+    "tune": (parsers.tune, _lazy("tuning:tune")),
     "quality": (_quality, _lazy("quality:quality")),
     "tuning-quality": (
         parsers.tuning_quality,

@@ -3,7 +3,16 @@
 import argparse
 from pathlib import Path
 
-from experiments.arguments import RELIABILITY, add_out, count, default, names, parts, seed
+from experiments.arguments import (
+    RELIABILITY,
+    add_out,
+    count,
+    default,
+    names,
+    parts,
+    seconds,
+    seed,
+)
 
 
 def reproduce(parser: argparse.ArgumentParser) -> None:
@@ -33,8 +42,9 @@ def speed(parser: argparse.ArgumentParser) -> None:
     Interleaved runs, medians. A missed goal is reported and is no failure. Topics: `loop`, the
     loops around optimizers; `methods`, each method beside its library, and its memory; `harness`,
     comparisons beside the bare loops; `population`, many candidates through a model: time, memory,
-    gradients; `training`, gradient methods beside loops written by hand; `sampler`, ours beside
-    Optuna's own, in time and in how far they come. Peers that are not installed are left out.
+    gradients; `training`, gradient methods beside loops written by hand; `trainings`, many
+    trainings at once beside one after another; `sampler`, ours beside Optuna's own, in time and in
+    how far they come. Peers that are not installed are left out.
 
     try:
       experiments speed
@@ -43,12 +53,13 @@ def speed(parser: argparse.ArgumentParser) -> None:
       experiments speed harness
       experiments speed population --device cuda
       experiments speed training
+      experiments speed trainings
       experiments speed sampler
     """
     parser.add_argument(
         "topic",
         nargs="?",
-        choices=("loop", "methods", "harness", "population", "training", "sampler"),
+        choices=("loop", "methods", "harness", "population", "training", "trainings", "sampler"),
         default="loop",
         help=default("what to measure"),
     )
@@ -186,3 +197,77 @@ def lr_test(parser: argparse.ArgumentParser) -> None:
         "--seed", type=seed, default=0, metavar="N", help=default("whose start to begin at")
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="write picture and JSON here")
+
+
+def tune(parser: argparse.ArgumentParser) -> None:
+    """Search the hyperparameters with which a training of your own turns out best.
+
+    FILE.py:train is a function `train(lr, width, ...) -> loss`, or yields a loss an epoch, or is a
+    TrainingObjective. What is searched stands in a TOML or JSON file, or is called `space` in
+    FILE.py. All trials are kept in a study of Optuna's: a search that was stopped, or killed, goes
+    on by the same command; a larger budget goes further; several at once share the work. A page,
+    pictures, trials.csv and best.json are written.
+
+    try:
+      experiments tune digits.py:train --space space.toml
+      experiments tune digits.py:train --budget 60 --method tpe --workers 2
+      experiments tune digits.py:train --method cma:popsize=16 --fidelity hyperband --steps 2000
+      experiments tune digits.py:train --storage postgresql://me@there/studies --name digits
+      experiments report results/tuning/digits-train
+    """
+    parser.add_argument("function", metavar="FILE.py:NAME", help="what is trained")
+    parser.add_argument(
+        "--space",
+        type=Path,
+        metavar="FILE",
+        help="TOML or JSON (default: what FILE.py calls `space`)",
+    )
+    parser.add_argument(
+        "--budget",
+        type=count,
+        metavar="N",
+        help="trials in all (default: 100, where nothing else ends it)",
+    )
+    parser.add_argument("--steps", type=count, metavar="N", help="epochs of all trials together")
+    parser.add_argument(
+        "--max-seconds", type=seconds, metavar="S", help="no trial begins after so many seconds"
+    )
+    parser.add_argument(
+        "--method",
+        default="auto",
+        metavar="A:OPTION=VALUE",
+        help=default("tpe, gp, cma, random, sobol, grid and others; options after colons"),
+    )
+    parser.add_argument(
+        "--fidelity",
+        choices=("hyperband", "halving", "median"),
+        help="stop trainings early that promise little, by what they tell after each epoch",
+    )
+    parser.add_argument("--maximize", action="store_true", help="more is better")
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help=default("of the search"))
+    parser.add_argument(
+        "--workers", type=count, metavar="N", help="train in so many processes (default: here)"
+    )
+    parser.add_argument(
+        "--timeout", type=seconds, metavar="S", help="a training that takes longer has failed"
+    )
+    parser.add_argument(
+        "--at-once",
+        type=count,
+        metavar="N",
+        help="how many a batched objective trains together (default: the method's generation)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="where to write (default: results/tuning/NAME)",
+    )
+    parser.add_argument(
+        "--storage",
+        metavar="URL",
+        help="where trials are kept: a file, or a database's URL (default: DIR/study.db)",
+    )
+    parser.add_argument(
+        "--name", metavar="NAME", help="the study's (default: FILE-NAME, as in digits-train)"
+    )

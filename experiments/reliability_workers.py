@@ -174,7 +174,17 @@ class Killer:
 
 @contextlib.contextmanager
 def _open(engine: str) -> Iterator[Any]:
-    """Yield what ``workers=`` takes: two processes of an engine, on this machine."""
+    """Yield what ``workers=`` takes: two processes of an engine, on this machine; watched."""
+    _wind_up()
+    try:
+        with _started(engine) as workers:
+            yield workers
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+@contextlib.contextmanager
+def _started(engine: str) -> Iterator[Any]:
     if engine == "int":
         yield 2
     elif engine == "dask":
@@ -236,7 +246,6 @@ def _run(fun: Callable[[Any], float], workers: Any, seed: int, folder: Path) -> 
     settings: dict[str, Any] = {"method": "random", "bounds": [(-3, 3)] * 3, "seed": seed}
     settings |= {"budget": BUDGET, "x0": np.zeros(3)}
     watched, alone = folder / f"{seed}.journal", folder / f"{seed}.alone"
-    _wind_up()
     history = minimize(
         fun, workers=workers, journal=watched, callback=lambda x: _wind_up(), **settings
     ).history
@@ -270,7 +279,6 @@ def ship(engine: str, megabytes: int = MEGABYTES) -> Shipped:
 def _batches(data: Any, workers: Any) -> list[float]:
     """Return the seconds that each of some batches takes."""
     ends = [time.perf_counter()]
-    _wind_up()
     minimize(
         lambda x: float(np.sum((x - data[-1]) ** 2)),
         np.zeros(3),

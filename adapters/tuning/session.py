@@ -214,7 +214,7 @@ class Session:
 
     def _next_task(self, trials: list[FrozenTrial]) -> int | None:
         assert self._tasks is not None
-        begun = {trial.user_attrs.get(TASK) for trial in trials}
+        begun = _tasks_in_hand(trials)
         return next((i for i in range(len(self._tasks)) if f"grid {i}" not in begun), None)
 
     def _enqueue_task(self) -> None:
@@ -233,7 +233,7 @@ class Session:
         if self._budget is not None and len(earlier) >= self._budget:
             return True
         task = self._open[number].trial.user_attrs.get(TASK)
-        return task is not None and any(trial.user_attrs.get(TASK) == task for trial in earlier)
+        return task is not None and any(_task_of(trial) == task for trial in earlier)
 
     def _take_over(self, trials: list[FrozenTrial]) -> None:
         """Mark the trials of dead processes as failed, and put what was lost into the queue."""
@@ -248,12 +248,15 @@ class Session:
                     continue
             elif alive.setdefault(owner, self._presence.lives(owner)):
                 continue
-            self._give_up(trial.number, _losses(trial, trials) + 1)
+            task = _task_of(trial)
+            before = sum(_is_lost(each) and _task_of(each) == task for each in trials)
+            self._give_up(trial.number, before + 1)
         trials = self._trials()
-        known = {trial.user_attrs.get(TASK) for trial in trials}
+        in_hand = _tasks_in_hand(trials)
         for trial in trials:
-            if trial.params and _is_lost(trial) and f"again {trial.number}" not in known:
-                self._enqueue(trial.params, f"again {trial.number}")
+            if trial.params and _is_lost(trial) and (task := _task_of(trial)) not in in_hand:
+                self._enqueue(trial.params, task)
+                in_hand.add(task)
 
     def _give_up(self, number: int, losses: int = 0) -> None:
         """Mark a trial as lost, unless somebody else is faster."""
@@ -274,6 +277,18 @@ def counts(trial: FrozenTrial) -> bool:
 
 def _is_lost(trial: FrozenTrial) -> bool:
     return trial.state == TrialState.FAIL and REASON not in trial.user_attrs
+
+
+def _task_of(trial: FrozenTrial) -> str:
+    """What it does: a trial that was lost is done again by another with the same task."""
+    return str(trial.user_attrs.get(TASK, f"again {trial.number}"))
+
+
+def _tasks_in_hand(trials: list[FrozenTrial]) -> set[str]:
+    """What is waiting, under way or done."""
+    return {
+        _task_of(trial) for trial in trials if counts(trial) or trial.state == TrialState.WAITING
+    }
 
 
 def _losses(trial: FrozenTrial, trials: list[FrozenTrial]) -> int:

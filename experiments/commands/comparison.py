@@ -82,7 +82,11 @@ def _judge(found: Any) -> int:
 
 
 def report(options: Namespace) -> int:
-    """Write page, figures and report of a comparison again."""
+    """Write page, figures and report of a comparison, or a tuning, again."""
+    if (options.folder / "tuning.json").exists():
+        from experiments.commands import tuning
+
+        return tuning.report(options)
     from experiments.comparison import load
     from experiments.storage import StoreError
 

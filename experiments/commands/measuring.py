@@ -58,6 +58,10 @@ def speed(options: Namespace) -> int:
         from experiments.commands.training import training_speed
 
         return training_speed(options)
+    if options.topic == "trainings":
+        from experiments.commands.trainings import trainings_speed
+
+        return trainings_speed(options)
     from experiments import speed as measuring
 
     benchmarks, packages = _benchmarks(options.topic)

@@ -267,6 +267,23 @@ class StaticFigure:
     command: str = ""
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """A drawing in the page's own colours, which `page.css` gives to the classes of its parts.
+
+    Attributes
+    ----------
+    title, note
+        What it shows; how to read it.
+    svg
+        An element that stands in the page as it is: texts in it are escaped by whoever drew it.
+    """
+
+    title: str
+    svg: str
+    note: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class PageContent:
     """Everything on a page, in the order in which it is shown. What is empty is left out.
@@ -281,8 +298,10 @@ class PageContent:
         All that appear anywhere, in the order of the plan.
     charts
         Convergence first; then the distributions of runtimes, training and others.
+    drawings
+        They stand beneath the first chart.
     tables
-        Results first, then others. They stand beneath the first chart.
+        Results first, then others. They stand beneath the drawings.
     ranks, wins, figures
         What the statistics gave.
     failures
@@ -298,6 +317,7 @@ class PageContent:
     facts: Sequence[tuple[str, str]] = ()
     methods: Sequence[MethodInfo] = ()
     charts: Sequence[Chart] = ()
+    drawings: Sequence[Drawing] = ()
     tables: Sequence[DataTable] = ()
     ranks: Ranks | None = None
     wins: Wins | None = None

@@ -9,6 +9,7 @@ from experiments.page.content import (
     Chart,
     DataColumn,
     DataTable,
+    Drawing,
     MethodInfo,
     PageContent,
     Shown,
@@ -28,7 +29,8 @@ def sections(content: PageContent) -> str:
     parts = [("", _header(content))]
     charts = [(chart.title, _chart(chart, i)) for i, chart in enumerate(content.charts)]
     tables = [(table.title, _table(table, content.methods)) for table in content.tables]
-    parts += charts[:1] + tables
+    drawings = [(drawing.title, _drawing(drawing)) for drawing in content.drawings]
+    parts += charts[:1] + drawings + tables
     if content.ranks is not None:
         drawn = critical_difference(content.ranks, content.methods)
         made = _made(content.ranks.command)
@@ -71,6 +73,11 @@ def _chart(chart: Chart, i: int) -> str:
         "<noscript><p class=note>This chart needs JavaScript; the tables do not.</p></noscript>"
         f"{_made(chart.command)}"
     )
+
+
+def _drawing(drawing: Drawing) -> str:
+    note = _paragraph(drawing.note, "note")
+    return f"<h2>{html.escape(drawing.title)}</h2>{note}<figure class=scroll>{drawing.svg}</figure>"
 
 
 def _table(table: DataTable, methods: Sequence[MethodInfo]) -> str:

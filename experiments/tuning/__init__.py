@@ -1,1 +1,1 @@
-"""What `experiments tune` adds to `adapters.tune`: users' files, live progress, a folder, a page."""
+"""What `experiments tune` adds to `adapters.tune`: users' files, progress, a folder, a page."""

@@ -11,7 +11,7 @@ import numpy as np
 from adapters.space import Fixed, Space
 from blackbox.types import Array
 from experiments.page.numbers import readable
-from experiments.tuning.axes import Axis, parameter_axis, short, value_axis
+from experiments.tuning.axes import Axis, parameter_axis, value_axis
 
 WIDTH = 1080
 """Of each drawing, in pixels, where the page has room."""
@@ -72,24 +72,26 @@ def draw_history(tried: Tried) -> str:
     """The value of each trial in order, and the best so far; at least one is complete."""
     left, right, top, bottom = 66, WIDTH - 12, 12, 280
     axis = value_axis(tried.values[tried.complete], down=tried.down)
-    count = len(tried.numbers)
+    numbers = tried.numbers
 
-    def x(row: float) -> float:
-        return left + (right - left) * (row + 1) / (count + 1)
+    def x(row: int) -> float:
+        return at(numbers[row])
+
+    def at(number: float) -> float:
+        return left + (right - left) * (number + 1) / (numbers[-1] + 2)
 
     def y(value: float) -> float:
         return bottom - (bottom - top) * axis.place(value)
 
     parts = [_grid(axis, left, right, top, bottom)]
-    for at in _whole_ticks(count):
-        parts.append(_text(x(at - 1), bottom + 20, str(at), "middle"))
+    for tick in _whole_ticks(numbers[-1]):
+        parts.append(_text(at(tick), bottom + 20, str(tick), "middle"))
     parts.append(_text((left + right) / 2, bottom + 42, "trial", "middle", "label"))
     for row, state in enumerate(tried.states):
         value = float(tried.values[row])
         if state == "failed":
-            at = f"{x(row) - 4:.1f} {bottom - 9}l8 8m0 -8l-8 8"
-            mark = f'<path class="fault" d="M{at}">{_title(tried.told(row))}</path>'
-            parts.append(mark)
+            cross = f"M{x(row) - 4:.1f} {bottom - 9}l8 8m0 -8l-8 8"
+            parts.append(f'<path class="fault" d="{cross}">{_title(tried.told(row))}</path>')
         elif math.isfinite(value):
             kind = "dot" if state == "complete" else "dot hollow"
             parts.append(_dot(x(row), y(value), kind, tried.told(row)))
@@ -119,7 +121,7 @@ def draw_importance(shares: Mapping[str, float]) -> str:
 
 
 def draw_parallel(tried: Tried) -> str:
-    """A line through the parameters of each complete trial to its value; the best on top."""
+    """A line from the value of each complete trial through its parameters; the best on top."""
     top, bottom, left, right = 34, 300, 60, WIDTH - 76
     axes = {name: parameter_axis(tried.space[name]) for name in tried.searched}
     ends = value_axis(tried.values[tried.complete], down=tried.down)
@@ -132,21 +134,23 @@ def draw_parallel(tried: Tried) -> str:
     worth = tried.worth()
     for row, share in worth.items():  # the best last, on top
         given = tried.params[row]
-        heights = [axis.place(given.get(name, math.nan)) for name, axis in axes.items()]
-        heights.append(ends.place(float(tried.values[row])))
+        heights = [ends.place(float(tried.values[row]))]  # first: the last may be inactive
+        heights += [axis.place(given.get(name, math.nan)) for name, axis in axes.items()]
         kind, style = ("run top", "") if share == 1 else ("run", f"--worth:{share**2:.2f}")
         points = zip(places, heights, strict=True)
         drawn = f'd="{_broken([(x, y(h)) for x, h in points])}"'
-        parts.append(f'<path class="{kind}" style="{style}" {drawn}>{_title(tried.told(row))}</path>')
-    for x, name, axis in zip(places, [*axes, "value"], [*axes.values(), ends], strict=True):
+        parts.append(
+            f'<path class="{kind}" style="{style}" {drawn}>{_title(tried.told(row))}</path>'
+        )
+    for x, name, axis in zip(places, ["value", *axes], [ends, *axes.values()], strict=True):
         parts.append(f'<path class="axis" d="M{x:.1f} {top}V{bottom}"/>')
         parts.append(_text(x, top - 16, name, "middle", "label", 18))
         parts += [_text(x + 6, y(at) + 4, text, "start", "over") for at, text in axis.ticks]
-    return _svg(bottom + 12, "The parameters of each complete trial, and its value", parts)
+    return _svg(bottom + 12, "The value of each complete trial, and its parameters", parts)
 
 
 def draw_slices(tried: Tried) -> str:
-    """The value over each parameter, later trials darker; the best is ringed."""
+    """The value over each parameter, later trials stronger; the best is ringed."""
     columns, wide, high = 4, 262, 232
     ends = value_axis(tried.values[tried.complete], down=tried.down)
     worth = tried.worth()
@@ -203,9 +207,9 @@ def _apart(axis: Axis, room: float) -> list[tuple[float, str]]:
     return kept
 
 
-def _whole_ticks(count: int) -> Iterable[int]:
-    step = next(s for k in range(9) for s in (10**k, 2 * 10**k, 5 * 10**k) if count / s <= 12)
-    return [1, *range(step, count + 1, step)] if step > 1 else range(1, count + 1)
+def _whole_ticks(last: int) -> Iterable[int]:
+    step = next(s for k in range(9) for s in (10**k, 2 * 10**k, 5 * 10**k) if last / s <= 12)
+    return range(0, last + 1, step)
 
 
 def _broken(points: Iterable[tuple[float, float]]) -> str:
@@ -231,9 +235,7 @@ def _title(text: str) -> str:
     return f"<title>{html.escape(text)}</title>"
 
 
-def _text(
-    x: float, y: float, text: str, anchor: str, kind: str = "", letters: int = 0
-) -> str:
+def _text(x: float, y: float, text: str, anchor: str, kind: str = "", letters: int = 0) -> str:
     shown = text if not letters or len(text) <= letters else text[: letters - 1] + "…"
     more = _title(text) if shown != text else ""
     return (

@@ -77,5 +77,7 @@ def read_space(train: Any, path: Path, file: Path | None) -> Space:
     if isinstance(found, Space):
         return found
     if found is None:
-        raise ValueError(f"what is to be searched? Give --space FILE.toml, or define space in {path}")
+        raise ValueError(
+            f"what is to be searched? Give --space FILE.toml, or define space in {path}"
+        )
     raise TypeError(f"space in {path} is {type(found).__name__}; it must be a Space")

@@ -243,11 +243,15 @@ def test_brackets_of_hyperband_are_searches_of_their_own():
                 raise optuna.TrialPruned
         return found
 
-    study = optuna.create_study(sampler=sampler())
-    for _ in range(10):  # as a process that comes new: its first trial is in the first bracket
-        study.sampler = sampler()
-        study.pruner = optuna.pruners.HyperbandPruner(min_resource=1, max_resource=9)
-        study.optimize(stepwise, n_trials=6)
+    def pruner():
+        return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=9)
+
+    study = optuna.create_study(sampler=sampler(), pruner=pruner())
+    for _ in range(10):
+        study.optimize(stepwise, n_trials=5)
+        # A process that comes new takes its first trial for one of the first bracket.
+        new = optuna.study.Study(study.study_name, study._storage, sampler(), pruner())
+        new.optimize(stepwise, n_trials=1)
     searches = {trial.system_attrs[ATTRIBUTE]["search"] for trial in study.trials}
     assert len(searches) == 3
     assert len(np.unique(points_of(study), axis=0)) == 60

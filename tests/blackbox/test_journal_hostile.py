@@ -147,7 +147,7 @@ def seeds(tmp_path_factory):
     kinds = [
         {"method": "cma"},
         {"method": "l-bfgs-b", "jac": lambda x: 2 * x},
-        {"method": "adam", "validation": fails_now_and_then, "validate_every": 2},
+        {"method": "pso", "validation": fails_now_and_then, "validate_every": 2},
         {"method": "random", "noisy": True},
     ]
     found = []
@@ -177,9 +177,9 @@ def fuzz(path, lines, changes):
     attack(path, b"".join(b"%08x %b\n" % (zlib.crc32(text), text) for text in lines))
 
 
-@pytest.mark.parametrize("more", [50, pytest.param(3000, marks=pytest.mark.slow)])
-def test_changed_lines_of_real_runs_are_read_or_refused(tmp_path, seeds, more):
-    @settings(max_examples=more, deadline=None)
+@pytest.mark.parametrize("examples", [50, pytest.param(3000, marks=pytest.mark.slow)])
+def test_changed_lines_of_real_runs_are_read_or_refused(tmp_path, seeds, examples):
+    @settings(max_examples=examples, deadline=None)
     @given(st.sampled_from(seeds), st.lists(CHANGES, min_size=1, max_size=4))
     def search(lines, changes):
         fuzz(tmp_path / "any.journal", lines, changes)

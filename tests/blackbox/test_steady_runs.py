@@ -24,7 +24,7 @@ def test_constraints_integers_and_fixed_variables():
         result = run(method=name, budget=600, bounds=bounds, integrality=[1, 0, 0, 1])
         assert result.x[[0, 1, 3]].tolist() == [1, 1, 2]
         assert result.fun < 2.2
-    result = run(method="cma", bounds=[(1, 1), (2, 2)])
+    result = run(method="cma", bounds=[(1, 1), (2, 2)], workers=Shuffled(1))
     assert (result.fun, result.nfev, result.success) == (shifted_sphere([1, 2]), 1, True)
 
 
