@@ -43,8 +43,9 @@ def speed(parser: argparse.ArgumentParser) -> None:
     loops around optimizers; `methods`, each method beside its library, and its memory; `harness`,
     comparisons beside the bare loops; `population`, many candidates through a model: time, memory,
     gradients; `training`, gradient methods beside loops written by hand; `trainings`, many
-    trainings at once beside one after another; `sampler`, ours beside Optuna's own, in time and in
-    how far they come. Peers that are not installed are left out.
+    trainings at once beside one after another; `halving`, how many epochs it takes when the worse
+    ones are dropped; `sampler`, ours beside Optuna's own, in time and in how far they come. Peers
+    that are not installed are left out.
 
     try:
       experiments speed
@@ -54,12 +55,22 @@ def speed(parser: argparse.ArgumentParser) -> None:
       experiments speed population --device cuda
       experiments speed training
       experiments speed trainings
+      experiments speed halving
       experiments speed sampler
     """
     parser.add_argument(
         "topic",
         nargs="?",
-        choices=("loop", "methods", "harness", "population", "training", "trainings", "sampler"),
+        choices=(
+            "loop",
+            "methods",
+            "harness",
+            "population",
+            "training",
+            "trainings",
+            "halving",
+            "sampler",
+        ),
         default="loop",
         help=default("what to measure"),
     )

@@ -43,7 +43,10 @@ def benchmarks() -> list[Benchmark]:
     def prepare(peer: Make | None) -> tuple[Side, Side]:
         return partial(_study, ours), partial(_study, peer)
 
-    shown = f"BlackboxSampler('cma') in a study in memory, {TRIALS} trials, a sphere, n = {N}"
+    shown = (
+        f"the processor's time of BlackboxSampler('cma') in a study in memory, {TRIALS} trials, "
+        f"a sphere, n = {N}"
+    )
     kept: dict[str, Any] = {"unit": "trial", "same_work": True}
     absolute = Benchmark(
         "sampling",

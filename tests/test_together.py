@@ -9,7 +9,10 @@ import torch
 from adapters import ModelObjective
 from blackbox import ALGORITHMS, Optimizer, minimize
 from experiments.problems import article
+from tests.blackbox.conftest import EVERY_CASE
 from tests.blackbox.descents import DESCENTS, rates
+
+BOTH = EVERY_CASE | {"adam", "auto"}
 
 
 @pytest.fixture(scope="module")
@@ -22,12 +25,21 @@ def small_network():
     return ModelObjective(model, torch.nn.functional.mse_loss, inputs, inputs**2)
 
 
-@pytest.fixture(params=["article, float64", "perceptron, float32"])
+@pytest.fixture
 def objective(request, small_network):
     return article.objective() if request.param.startswith("article") else small_network
 
 
-@pytest.mark.parametrize("method", [*ALGORITHMS, "auto"])
+@pytest.mark.parametrize(
+    ("objective", "method"),
+    [
+        # A network for each method, one by one; both for those that meet every case.
+        pytest.param(name, method, marks=[] if i % 2 == j or method in BOTH else pytest.mark.slow)
+        for i, method in enumerate([*ALGORITHMS, "auto"])
+        for j, name in enumerate(["article, float64", "perceptron, float32"])
+    ],
+    indirect=["objective"],
+)
 def test_every_method_improves_a_model(objective, method):
     if method == "shgo" and objective.n > 12:
         pytest.skip("it joins all corners of the box with one another")

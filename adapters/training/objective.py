@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from adapters import data
 from adapters.batched import Batching, Plan, SlowPathWarning
+from adapters.given import undisturbed
 from adapters.points import as_batch, as_given
 from adapters.space import Space
 from adapters.training.hyperparameters import Division, Params
@@ -160,10 +161,11 @@ class TrainingObjective:
         read = _read(samples, validation, seed, first, dtype)
         self._setup.task = Task(loss, *read, metric)
         self._lock, self._warned = threading.RLock(), False
-        begun = self.start([middle])
-        self.batching: Batching = begun.batching[0]
-        weights = sum(p.nbytes for p in begun.model(0).parameters())
-        self._at_once = max(1, AT_ONCE // (HELD * weights))
+        with undisturbed():
+            size = division.of_training(middle)["batch_size"]
+            prototype, planned = self._setup.planned(self._setup.model(middle), size)
+        self.batching: Batching = planned.batching
+        self._at_once = max(1, AT_ONCE // (HELD * prototype.n * prototype.dtype.itemsize))
 
     def __call__(self, points: Any, epochs: int | None = None) -> Any:
         """Train from the beginning, and return validation losses.

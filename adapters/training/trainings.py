@@ -74,14 +74,17 @@ class Trainings:
             prototype, planned = plans[key]
             of_group = Settings([settings[i] for i in members])
             own_models = [models[i] for i in members]
+            batching = planned.batching
             if planned.computed is None or len(members) < planned.fewest:
                 group: Group = Apart(prototype, own_models, of_group)
+                if planned.computed is not None:
+                    batching = Batching("loop", 1, "there is one of its kind")
             else:
                 group = Together(prototype, planned, own_models, of_group)
             for row, i in enumerate(members):
                 self._where[i] = len(self._groups), row
             self._groups.append(group)
-            self.batching.append(planned.batching)
+            self.batching.append(batching)
             if planned.slow:
                 self.slow = planned.batching.reason
 

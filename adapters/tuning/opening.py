@@ -19,6 +19,8 @@ IDENTITY = "blackbox.tune"
 """The study's attribute that says what it searches, and how."""
 LOCK_WAIT = 120.0
 """Seconds to wait for another process that writes to the same SQLite file."""
+TRIES = 7
+"""At making the tables of a new database."""
 MAKER_WAIT = 5.0
 """Seconds in which the process that made a study has to say what it is."""
 
@@ -52,18 +54,17 @@ def open_storage(storage: Any) -> tuple["BaseStorage", Path | None]:
     url = os.fspath(storage)
     if "://" not in url:
         url = f"sqlite:///{url}"
-    if not url.startswith("sqlite:///"):
-        try:
-            return optuna.storages.RDBStorage(url), None
-        except ImportError as error:
-            raise ImportError(
-                f"storage={storage!r} needs a driver for its database: {error}"
-            ) from error
-    return _open_sqlite(url)
+    if url.startswith("sqlite:///"):
+        return _open_sqlite(url)
+    try:
+        return _open_tables(url), None
+    except ImportError as error:
+        raise ImportError(
+            f"storage={storage!r} needs a driver for its database: {error}"
+        ) from error
 
 
 def _open_sqlite(url: str) -> tuple["BaseStorage", Path]:
-    import optuna
     import sqlalchemy
 
     path = Path(url.removeprefix("sqlite:///").partition("?")[0])
@@ -73,14 +74,27 @@ def _open_sqlite(url: str) -> tuple["BaseStorage", Path]:
         with contextlib.closing(sqlite3.connect(path, timeout=LOCK_WAIT)) as connection:
             # Readers and the writer do not wait for each other; what was written survives a kill.
             connection.execute("PRAGMA journal_mode=WAL")
-        storage = optuna.storages.RDBStorage(
-            url, engine_kwargs={"connect_args": {"timeout": LOCK_WAIT}}
-        )
+        storage = _open_tables(url, engine_kwargs={"connect_args": {"timeout": LOCK_WAIT}})
     except (sqlite3.Error, sqlalchemy.exc.SQLAlchemyError) as error:
         raise ValueError(f"storage={url!r} can't be used: {error}") from error
     sqlalchemy.event.listen(storage.engine, "connect", _commit_without_waiting_for_the_disk)
     storage.engine.dispose()
     return storage, path
+
+
+def _open_tables(url: str, **options: Any) -> Any:
+    """Open a database, and make its tables: others may be making them at the same moment."""
+    import optuna
+    import sqlalchemy
+
+    for attempt in range(TRIES):
+        try:
+            return optuna.storages.RDBStorage(url, **options)
+        except sqlalchemy.exc.SQLAlchemyError:
+            if attempt == TRIES - 1:
+                raise
+            time.sleep(0.1 * 2**attempt * (0.5 + os.getpid() % 97 / 97))  # not all at once again
+    raise AssertionError
 
 
 def _commit_without_waiting_for_the_disk(connection: Any, _: Any) -> None:

@@ -1,6 +1,7 @@
 """Which of the processes that share a study are still there."""
 
 import contextlib
+import os
 import threading
 import time
 from pathlib import Path
@@ -87,9 +88,15 @@ class Locks:
 
     @staticmethod
     def _let_go(lock: BaseFileLock) -> None:
+        path = Path(lock.lock_file)
+        with contextlib.suppress(
+            OSError
+        ):  # while it is ours: who waits for it sees that it is gone
+            path.unlink(missing_ok=True)
         lock.release()
-        with contextlib.suppress(OSError):
-            Path(lock.lock_file).unlink(missing_ok=True)
+        if os.name == "nt":  # no open file can be removed there
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
 
 
 class Pulses:

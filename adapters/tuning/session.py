@@ -108,12 +108,15 @@ class Session:
             self._enqueue_task()
             trial = self.study.ask()
             self._open[trial.number] = _Open(trial)
-            if self.shared:
-                trial.set_user_attr(OWNER, self._presence.token)
-                if self._is_surplus(trial.number):
-                    self.finish(trial.number, failed=SURPLUS)
-                    continue
-            return Begun(trial.number, self._space.suggest(trial))
+            try:
+                if self.shared:
+                    trial.set_user_attr(OWNER, self._presence.token)
+                    if self._is_surplus(trial.number):
+                        self.finish(trial.number, failed=SURPLUS)
+                        continue
+                return Begun(trial.number, self._space.suggest(trial))
+            except optuna.exceptions.UpdateFinishedTrialError:  # we were taken for dead
+                del self._open[trial.number]
         return None
 
     def report(self, number: int, value: float, step: int) -> bool:
@@ -121,7 +124,10 @@ class Session:
         mine = self._open[number]
         if step <= mine.done:  # its process was lost, and it is done again
             return True
-        mine.trial.report(value, step)
+        try:
+            mine.trial.report(value, step)
+        except optuna.exceptions.UpdateFinishedTrialError:  # we were taken for dead
+            return False
         mine.done, mine.granted = step, step + 1
         if mine.trial.should_prune():
             return False
@@ -289,9 +295,3 @@ def _tasks_in_hand(trials: list[FrozenTrial]) -> set[str]:
     return {
         _task_of(trial) for trial in trials if counts(trial) or trial.state == TrialState.WAITING
     }
-
-
-def _losses(trial: FrozenTrial, trials: list[FrozenTrial]) -> int:
-    """How often it was lost before."""
-    verb, _, number = trial.user_attrs.get(TASK, "").partition(" ")
-    return 1 + _losses(trials[int(number)], trials) if verb == "again" else 0

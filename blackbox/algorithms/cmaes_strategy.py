@@ -86,6 +86,8 @@ class Strategy:
             start = wide.start(rng)
         elif wide.n > problem.n:
             start = np.append(start, 0.5)
+        if wide.n > problem.n:
+            options = _widened_options(options)
         sigma0, settings = _settings(options, wide, rng)
         with warnings.catch_warnings():  # and another in each strategy
             self.es: Any = cma.CMAEvolutionStrategy(start, sigma0 * shrink, settings)
@@ -307,6 +309,13 @@ def _widened(problem: Problem) -> Problem:
     if integers is not None:
         integers = np.append(integers, False)
     return replace(problem, lower=lower, upper=upper, starts=starts, integrality=integers)
+
+
+def _widened_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Give options that hold a number for each variable one for the second, too."""
+    usual = {"CMA_stds": 1.0, "minstd": 0.0, "maxstd": np.inf}
+    given = {name: options[name] for name in usual if np.ndim(options.get(name, 0.0))}
+    return {**options, **{name: np.append(each, usual[name]) for name, each in given.items()}}
 
 
 def _has_integers(problem: Problem) -> bool:

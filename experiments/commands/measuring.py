@@ -58,7 +58,7 @@ def speed(options: Namespace) -> int:
         from experiments.commands.training import training_speed
 
         return training_speed(options)
-    if options.topic == "trainings":
+    if options.topic in ("trainings", "halving"):
         from experiments.commands.trainings import trainings_speed
 
         return trainings_speed(options)

@@ -1,7 +1,8 @@
-"""The command ``speed trainings``."""
+"""The commands ``speed trainings`` and ``speed halving``."""
 
 import sys
 from argparse import Namespace
+from importlib import import_module
 
 from experiments.cli import UsageError
 from experiments.commands.shared import collect, ended, make_folder, say_written, show
@@ -10,7 +11,8 @@ from experiments.report import to_json
 
 def trainings_speed(options: Namespace) -> int:
     """Measure what many trainings at once cost; a missed goal is reported and is no failure."""
-    from experiments import trainings_speed as measuring
+    module = "halving_speed" if options.topic == "halving" else "trainings_speed"
+    measuring = import_module(f"experiments.{module}")
     from experiments.problems import digits
 
     try:
@@ -20,7 +22,7 @@ def trainings_speed(options: Namespace) -> int:
     make_folder(options.out)
     plan = measuring.steps(quick=options.quick)
     found, stopped = collect(measuring.measure_all(plan), len(plan), (step.label for step in plan))
-    words = ["experiments speed trainings", *(["--quick"] if options.quick else [])]
+    words = [f"experiments speed {options.topic}", *(["--quick"] if options.quick else [])]
     command = " ".join(words) + (", stopped early" if stopped else "")
     content = measuring.summary(found, command)
     if found:

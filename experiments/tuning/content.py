@@ -5,8 +5,6 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from adapters.space import Choice, Fixed
 from experiments import page
 from experiments.page.numbers import readable
@@ -56,7 +54,6 @@ def facts(result: "TuneResult") -> list[tuple[str, str]]:
     """Return names and values: how many trials, of which method, in which time."""
     states = Counter(result.trials["state"])
     listed = ", ".join(f"{states[s]} {s}" for s in ("complete", "pruned", "failed") if states[s])
-    seconds = float(np.nansum(result.trials["seconds"]))
     found = [
         (
             "Trials",
@@ -67,7 +64,21 @@ def facts(result: "TuneResult") -> list[tuple[str, str]]:
         ("Seed", f"{result.seed}"),
     ]
     found += [("Epochs", f"{result.steps:,}")] if result.steps else []
-    return [*found, ("Training", spoken(seconds))]
+    return [*found, ("Time", spoken(busy_seconds(result)))]
+
+
+def busy_seconds(result: "TuneResult") -> float:
+    """Return how long anything was trained: trials side by side count once, breaks do not."""
+    spans = sorted(
+        (trial.datetime_start.timestamp(), trial.datetime_complete.timestamp())
+        for trial in result.finished
+        if trial.datetime_start is not None and trial.datetime_complete is not None
+    )
+    total, until = 0.0, -math.inf
+    for begin, end in spans:
+        total += max(0.0, end - max(begin, until))
+        until = max(until, end)
+    return total
 
 
 def spoken(seconds: float) -> str:

@@ -4,7 +4,7 @@
     experiments tune results/tuning/digits_adam.py:alone --method cma --budget 96
 
 `together` trains a whole generation at once; `alone` is the loop that people write. Both have the
-same network, initial weights, data and number of epochs.
+same network, data and number of epochs.
 """
 
 import torch

@@ -7,7 +7,7 @@ import numpy as np
 import optuna
 import pytest
 
-from adapters import BlackboxSampler, Choice, Float, Int, Log, Space
+from adapters import BlackboxSampler, Choice, Float, Int, Log, LogInt, Space
 from adapters.tuning.sampler_generations import METHODS
 from adapters.tuning.sampler_replay import ATTRIBUTE
 from blackbox import Optimizer
@@ -357,3 +357,16 @@ def test_who_comes_when_the_generation_is_over_asks_in_the_next(method):
     storage.set_trial_system_attr = slow
     study.ask(SPACE.to_optuna())
     assert len(np.unique(points_of(study), axis=0)) == 31
+
+
+@pytest.mark.parametrize("method", ["cma", "bipop-cma", "vkd-cma", "pso"])
+@pytest.mark.parametrize("only", [Float(0, 1), Int(0, 40), LogInt(1, 900), Choice("a", "b")])
+def test_a_space_of_one_parameter_is_searched(method, only):
+    space = Space(only=only)
+    best = space.decode(np.full(space.n, 0.7))["only"]
+    study = optuna.create_study(sampler=sampler(method, space=space, options=None))
+    study.optimize(
+        lambda trial: float(np.abs(only.encode(space.suggest(trial)["only"]) - 0.7).sum()),
+        n_trials=30,
+    )
+    assert study.best_value < 0.05 or study.best_params["only"] == best

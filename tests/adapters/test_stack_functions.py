@@ -232,7 +232,7 @@ def _name(function):
     return f"{getattr(function, '__module__', None) or 'torch'}.{function.__name__}"
 
 
-ENDS = {key: [several[0], several[-1]] for key, several in CALLED.items()}
+ENDS = {key: [several[0], *several[1:][-1:]] for key, several in CALLED.items()}
 EVERY = [*named(CALLED), *named(CALLED_AS_METHODS)]
 
 

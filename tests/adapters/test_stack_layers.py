@@ -193,9 +193,9 @@ EVERY = [
 
 
 ENDS = [
-    pytest.param(*cases[i], id=f"{kind.__name__}{i}")
+    pytest.param(*cases[i], id=f"{kind.__name__}-{i}")
     for kind, cases in CASES.items()
-    for i in (0, -1)
+    for i in {0, len(cases) - 1}
 ]
 
 

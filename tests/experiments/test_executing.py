@@ -153,7 +153,7 @@ def finished(out):
     [(2, 1), *(pytest.param(20, workers, marks=pytest.mark.slow) for workers in (1, 2))],
 )
 def test_killed_at_any_moment_it_goes_on_to_the_same_end(kills, workers, tmp_path):
-    arguments = (*SMALL[:2], 8 * kills, 2 * SMALL[3])
+    arguments = (*SMALL[:2], 8 * kills, SMALL[3])
     out, moments = tmp_path / "out", np.random.default_rng(kills)
     counts = [0]
     for _ in range(kills):
@@ -175,7 +175,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_end(kills, workers, tmp_pat
 
 
 def test_a_cell_that_kills_its_worker_is_written_off_and_the_others_run(tmp_path):
-    found = compare([f"{OWN}:deadly", f"{OWN}:sphere"], ["random"], 2, 20, out=tmp_path, workers=2)
+    found = compare([f"{OWN}:deadly", f"{OWN}:sphere"], ["random"], 1, 20, out=tmp_path, workers=2)
     assert found.complete
     died = [record for record in found.records if "deadly" in record.cell.problem]
     assert all("signal 9" in record.error and record.failed for record in died)

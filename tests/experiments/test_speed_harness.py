@@ -19,7 +19,7 @@ def small(monkeypatch):
 @pytest.mark.parametrize(
     ("prepare", "work"),
     [
-        (harness_cases.bbob_cma, len(bbob.NAMES) * 160),
+        pytest.param(harness_cases.bbob_cma, len(bbob.NAMES) * 160, marks=pytest.mark.slow),
         (harness_cases.bbob_random, len(bbob.NAMES) * 160),
         (harness_cases.article_cma, 300),
     ],

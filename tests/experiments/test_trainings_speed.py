@@ -22,7 +22,7 @@ def test_goals_are_for_many_trainings_of_the_plain_network_and_for_weights():
 def test_weights_are_compared_with_torchs(monkeypatch):
     monkeypatch.setattr(trainings_speed, "STEPS", 10)
     monkeypatch.setattr(trainings_speed, "COMPARED", 2)
-    for rule in trainings_speed.RULES:
+    for rule in ("sgd", "adamw"):
         assert trainings_speed.compare(rule).reached
 
 
