@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: reproduce test test-slow speed speed-methods speed-harness speed-population speed-training quality agreement diagnosis reliability conformance drop-in comparisons docs check setup clean
+.PHONY: reproduce test test-slow speed speed-methods speed-harness speed-population speed-training speed-tuning quality tuning-quality agreement diagnosis reliability conformance drop-in comparisons docs check setup clean
 
 reproduce: $(READY)
 	$(BIN)/experiments reproduce
@@ -31,6 +31,16 @@ speed-population: $(READY)
 
 speed-training: $(READY)
 	$(BIN)/experiments speed training
+
+# Many trainings at once, dropping the worse ones, our sampler in Optuna's studies.
+speed-tuning: $(READY)
+	$(BIN)/experiments speed trainings
+	$(BIN)/experiments speed halving
+	$(BIN)/experiments speed sampler
+
+# Six estimators tuned by five methods, 20 seeds; stopped, the same command goes on.
+tuning-quality: $(READY)
+	$(BIN)/experiments tuning-quality --workers 2
 
 diagnosis: $(READY)
 	$(BIN)/experiments diagnosis

@@ -277,7 +277,7 @@ def tune(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--storage",
         metavar="URL",
-        help="where trials are kept: a file, or a database's URL (default: DIR/study.db)",
+        help="where trials are kept: a file, or a database's URL (default: DIR/study.sqlite)",
     )
     parser.add_argument(
         "--name", metavar="NAME", help="the study's (default: FILE-NAME, as in digits-train)"

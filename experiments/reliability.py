@@ -204,7 +204,7 @@ def worker_tables(found: Found) -> list[Table]:
         "holds those that waited at a worker for suspect as well); counted: failures in the "
         "histories. twice: evaluations in the journals beyond one for each point. others right: "
         "their points and values are those of a run alone, bit for bit.",
-        f"The watchdog ends runs without a new batch for {workers.WATCHDOG:.0f} s.",
+        f"The watchdog ends runs without a new evaluation for {workers.WATCHDOG:.0f} s.",
         *(f"Skipped, as it is not installed: {name}." for name in found.skipped),
     ]
     heads = [Column("engine", number=False), Column("MB"), Column("first batch, s")]

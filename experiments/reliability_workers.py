@@ -26,13 +26,13 @@ from blackbox import RayExecutor, minimize, read_journal
 ENGINES = {"int": None, "dask": "distributed", "ray": "ray"}
 """Who evaluates, by 2 processes each; and the module that it takes."""
 WATCHDOG = 120.0
-"""Seconds without a new batch of evaluations after which a run hangs, and is ended."""
+"""Seconds without a new evaluation after which a run hangs, and is ended."""
 BUDGET = 200
 """Evaluations of one run; runs follow each other until there were kills enough."""
 LASTS = 0.02
 """Seconds that an evaluation takes, so that it can be hit."""
-PAUSES = {"int": 0.3, "dask": 0.5, "ray": 0.4}
-"""Seconds from one kill to the next, on average: an engine has to start a process in between."""
+APART = 16
+"""Evaluations from one kill to the next, on average: an engine has to get on in between."""
 MEGABYTES = 100
 """Of the data that an objective holds."""
 BATCH = 60
@@ -118,14 +118,19 @@ def bowl(x: Any) -> float:
     return float(np.sum((x - 1) ** 2))
 
 
-def _leaving(marks: Path) -> Callable[[Any], float]:
-    """Return an objective that leaves its process's number in a folder while it evaluates."""
+def _leaving(marks: Path, log: Path) -> Callable[[Any], float]:
+    """Return an objective that leaves its process's number in a folder while it evaluates.
+
+    A byte for each evaluation that ends goes to a log.
+    """
 
     def fun(x: Any) -> float:
         mark = marks / str(os.getpid())
         mark.touch()
         time.sleep(LASTS)
         mark.unlink(missing_ok=True)
+        with log.open("ab") as file:
+            file.write(b".")
         return bowl(x)
 
     return fun
@@ -136,32 +141,42 @@ class Killer:
 
     Parameters
     ----------
-    marks
-        The folder in which they leave their numbers.
+    marks, log
+        Where the objective leaves its traces.
     most
         How many, at most.
-    pause
-        Seconds from one to the next, on average.
     """
 
-    def __init__(self, marks: Path, most: int, pause: float) -> None:
+    def __init__(self, marks: Path, log: Path, most: int) -> None:
         self.kills = 0
-        self._marks, self._most, self._pause = marks, most, pause
+        self._marks, self._log, self._most = marks, log, most
         self._rng, self._over = np.random.default_rng(0), threading.Event()
         self._thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
-        while self.kills < self._most and not self._over.wait(self._wait()):
-            if not (marks := list(self._marks.iterdir())):
-                continue  # at this moment nobody evaluates
+        while self.kills < self._most and self._let_pass(int(self._rng.integers(2 * APART))):
+            if self._over.wait(float(self._rng.uniform(0, LASTS))):
+                return
+            while not (marks := list(self._marks.iterdir())):
+                if self._over.wait(LASTS / 10):
+                    return
             mark = marks[self._rng.integers(len(marks))]
             with contextlib.suppress(OSError):  # it has just ended
                 os.kill(int(mark.name), getattr(signal, "SIGKILL", signal.SIGTERM))
                 self.kills += 1
             mark.unlink(missing_ok=True)
 
-    def _wait(self) -> float:
-        return float(self._rng.uniform(0, 2 * self._pause))
+    def _let_pass(self, evaluations: int) -> bool:
+        """Wait for so many; return False where the runs are over before."""
+        seen = self._log.stat().st_size
+        goal = seen + evaluations
+        while seen < goal:
+            if self._over.wait(LASTS / 4):
+                return False
+            before, seen = seen, self._log.stat().st_size
+            if seen > before:
+                _wind_up()
+        return True
 
     def __enter__(self) -> "Killer":
         self._thread.start()
@@ -224,11 +239,12 @@ def survive(engine: str, kills: int) -> Survived:
     began = time.perf_counter()
     runs: list[_Ran] = []
     with tempfile.TemporaryDirectory() as folder, _open(engine) as workers:
-        marks = Path(folder, "marks")
+        marks, log = Path(folder, "marks"), Path(folder, "log")
         marks.mkdir()
-        with Killer(marks, kills, PAUSES[engine]) as killer:
+        log.touch()
+        with Killer(marks, log, kills) as killer:
             while killer.kills < kills:
-                runs.append(_run(_leaving(marks), workers, len(runs), Path(folder)))
+                runs.append(_run(_leaving(marks, log), workers, len(runs), Path(folder)))
     return Survived(
         engine,
         killer.kills,
@@ -246,9 +262,7 @@ def _run(fun: Callable[[Any], float], workers: Any, seed: int, folder: Path) -> 
     settings: dict[str, Any] = {"method": "random", "bounds": [(-3, 3)] * 3, "seed": seed}
     settings |= {"budget": BUDGET, "x0": np.zeros(3)}
     watched, alone = folder / f"{seed}.journal", folder / f"{seed}.alone"
-    history = minimize(
-        fun, workers=workers, journal=watched, callback=lambda x: _wind_up(), **settings
-    ).history
+    history = minimize(fun, workers=workers, journal=watched, **settings).history
     minimize(bowl, journal=alone, **settings)
     ours, theirs = read_journal(watched), read_journal(alone)
     good = np.isfinite(ours.values)

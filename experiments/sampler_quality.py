@@ -82,7 +82,8 @@ def _run(name: str, sampler: "BaseSampler", seed: int) -> float:
         return loss
 
     with no_notices():
-        study = optuna.create_study(sampler=sampler, pruner=pruner)
+        # Hyperband deals out its brackets by the name.
+        study = optuna.create_study(sampler=sampler, pruner=pruner, study_name=f"seed {seed}")
         study.optimize(objective, n_trials=TRIALS)
         return float(study.best_value)
 

@@ -74,7 +74,7 @@ class Setup:
             made = self.make_model(**self.division.of_model(params))
         if not isinstance(made, nn.Module):
             raise TypeError(f"make_model must return a torch.nn.Module, not {made!r:.60}")
-        return made.to(device=self.device, dtype=self.dtype)
+        return made.to(device=self.device, dtype=self.dtype).train()
 
     def planned(self, model: nn.Module, batch_size: int | None) -> tuple[Prototype, Planned]:
         """Return what stands for such models, and how they are trained."""
@@ -85,8 +85,8 @@ class Setup:
                 return prototype, planned
         prototype = Prototype(model, self.task, size)
         planned = make_plan(prototype, self.plan)
-        del self.plans[: len(self.plans) - KEPT + 1]
         self.plans.append((model, size, prototype, planned))
+        del self.plans[:-KEPT]
         return prototype, planned
 
     def epoch(self, number: int, batch_size: int | None) -> Epoch:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from adapters.tuning.labels import Labelled
+from adapters.tuning.labels import Labelled, restore
 from adapters.tuning.presence import Presence
 
 if TYPE_CHECKING:
@@ -220,8 +220,10 @@ class Session:
 
     def _next_task(self, trials: list[FrozenTrial]) -> int | None:
         assert self._tasks is not None
-        begun = _tasks_in_hand(trials)
-        return next((i for i in range(len(self._tasks)) if f"grid {i}" not in begun), None)
+        in_hand = _tasks_in_hand(trials)
+        left = [i for i in range(len(self._tasks)) if f"grid {i}" not in in_hand]
+        # Processes that share a study are not to reach for the same one.
+        return left[int(self._presence.token or "0", 16) % len(left)] if left else None
 
     def _enqueue_task(self) -> None:
         trials = self._trials()
@@ -234,12 +236,17 @@ class Session:
         self.study.enqueue_trial(dict(params), user_attrs={TASK: task})
 
     def _is_surplus(self, number: int) -> bool:
-        """Whether others were faster: earlier trials take up the budget, or do its task."""
+        """Whether others were faster: earlier trials take up the budget, or do its task.
+
+        Where tasks are known, a trial without one is too many: somebody took what was waiting.
+        """
         earlier = [trial for trial in self._trials() if trial.number < number and counts(trial)]
         if self._budget is not None and len(earlier) >= self._budget:
             return True
         task = self._open[number].trial.user_attrs.get(TASK)
-        return task is not None and any(_task_of(trial) == task for trial in earlier)
+        if task is None:
+            return self._tasks is not None
+        return any(_task_of(trial) == task for trial in earlier)
 
     def _take_over(self, trials: list[FrozenTrial]) -> None:
         """Mark the trials of dead processes as failed, and put what was lost into the queue."""
@@ -260,9 +267,18 @@ class Session:
         trials = self._trials()
         in_hand = _tasks_in_hand(trials)
         for trial in trials:
-            if trial.params and _is_lost(trial) and (task := _task_of(trial)) not in in_hand:
+            task = _task_of(trial)
+            if _is_lost(trial) and task not in in_hand and self._was_begun(trial):
                 self._enqueue(trial.params, task)
                 in_hand.add(task)
+
+    def _was_begun(self, trial: FrozenTrial) -> bool:
+        """Whether it had got all its parameters before it was lost."""
+        try:
+            restore(self._space, trial.params)
+        except KeyError:
+            return False
+        return True
 
     def _give_up(self, number: int, losses: int = 0) -> None:
         """Mark a trial as lost, unless somebody else is faster."""

@@ -159,7 +159,7 @@ class Strategy:
         Those at the places `old` were drawn from an earlier distribution: where this one would
         hardly have drawn them, their steps are shortened as those of points that were moved.
         """
-        self.es.tell(solutions, self.settle(values).tolist(), check_points=list(old))
+        self.es.tell(solutions, self.settle(values).tolist(), check_points=list(old) or None)
         if self._switches:
             # The sampler for all n x n that comes now would draw from the global random state.
             self.es.sm.randn = self.es.opts["randn"]

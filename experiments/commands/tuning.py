@@ -19,7 +19,7 @@ from experiments.commands.shared import (
     stoppable,
     talk_aside,
 )
-from experiments.report import Column, Table, to_json
+from experiments.report import Column, Table
 
 if TYPE_CHECKING:
     from adapters.tuning.result import TuneResult
@@ -61,13 +61,12 @@ def tune(options: Namespace) -> int:
         except KeyboardInterrupt as error:
             result, stopped = getattr(error, "result", None), True
         except (FolderError, TypeError, ValueError, ImportError) as error:
-            with suppress(OSError):  # where nothing came to lie in it
-                options.out.rmdir()
             raise UsageError(_in_words_of_the_command(str(error))) from None
         except Exception as error:
-            if not _is_of_storage(error):
-                raise
-            return refused(RuntimeError(f"the storage failed: {str(error).splitlines()[0]}"))
+            return _say_that_the_storage_failed(error)
+        finally:
+            with suppress(OSError):  # where nothing came to lie in it
+                options.out.rmdir()
         if result is not None and result.n_trials:
             _present(result, record, options)
         return _say_how_to_go_on(result, options) if stopped else _judge(result)
@@ -163,29 +162,32 @@ def _search(
 
 def _in_words_of_the_command(text: str) -> str:
     """``steps=`` is ``--steps`` here."""
-    names = "at_once|budget|fidelity|max_seconds|name|options|space|steps|storage|timeout|workers"
-
-    def option(match: re.Match[str]) -> str:
-        return "--" + match[1].replace("_", "-")
-
-    return re.sub(rf"(?<![\w'.-])({names})=(?![\w'\"{{])", option, text)
+    names = "budget|fidelity|name|options|space|steps|storage|timeout|workers"
+    pattern = rf"(?<![\w'.-])(?:({names})=(?![\w'\"{{])|(at_once|max_seconds)\b=?)"
+    return re.sub(pattern, lambda m: "--" + (m[1] or m[2]).replace("_", "-"), text)
 
 
-def _is_of_storage(error: Exception) -> bool:
+def _say_that_the_storage_failed(error: Exception) -> int:
+    """Return the exit code; what is no failure of the storage is raised."""
     from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-    return isinstance(error, (StorageInternalError, SQLAlchemyError))
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if isinstance(error, ArgumentError):
+        raise UsageError(f"--storage names no database that is known here: {text}") from None
+    if isinstance(error, (StorageInternalError, SQLAlchemyError)):
+        return refused(RuntimeError(f"the storage failed: {text}"))
+    raise error
 
 
 def _present(result: "TuneResult", record: Mapping[str, Any], options: Namespace) -> None:
     """Write a result, and show it."""
     from experiments.tuning.content import facts, verdict
-    from experiments.tuning.folder import save, summary
+    from experiments.tuning.folder import BEST, save
 
     files = save(result, options.out, record)
     if options.json:
-        sys.stdout.write(to_json(summary(result, record)))
+        sys.stdout.write((options.out / BEST).read_text(encoding="utf-8"))
         return
     columns = [Column("", number=False), Column("", number=False)]
     show(Table(f"Tuning {record['name']}", columns, facts(result)))

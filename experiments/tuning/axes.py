@@ -5,15 +5,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.ticker import LogLocator, MaxNLocator
+from matplotlib.ticker import Locator, LogLocator, MaxNLocator
 
-from adapters.space import Choice, Log, LogInt, Parameter
+from adapters.space import Choice, Int, Log, LogInt, Parameter
 from blackbox.types import Array
 from experiments.page.numbers import readable
 
 LETTERS = 12
 """Of an option; the rest is cut off."""
-SPAN = 50.0
+SPAN = 10.0
 """Positive values whose largest is so many times the smallest are drawn on a logarithm."""
 
 
@@ -45,7 +45,8 @@ def parameter_axis(parameter: Parameter) -> Axis:
 
         return Axis(place, [(i / last, short(option)) for i, option in enumerate(options)])
     low, high = parameter.low, parameter.high  # type: ignore[attr-defined]
-    return _line(low, high, isinstance(parameter, (Log, LogInt)))
+    logarithmic, whole = isinstance(parameter, (Log, LogInt)), isinstance(parameter, (Int, LogInt))
+    return _line(low, high, logarithmic, whole)
 
 
 def value_axis(values: Array, *, down: bool) -> Axis:
@@ -76,7 +77,7 @@ def short(option: Any) -> str:
     return text if len(text) <= LETTERS else text[: LETTERS - 1] + "…"
 
 
-def _line(low: float, high: float, logarithmic: bool) -> Axis:
+def _line(low: float, high: float, logarithmic: bool, whole: bool = False) -> Axis:
     begin, end = (math.log(low), math.log(high)) if logarithmic else (low, high)
 
     def place(value: Any) -> float:
@@ -87,14 +88,15 @@ def _line(low: float, high: float, logarithmic: bool) -> Axis:
         at = (math.log(value) if logarithmic else float(value)) - begin
         return min(1.0, max(0.0, at / (end - begin)))
 
-    ticks = _ticks(low, high, LogLocator(numticks=7)) if logarithmic else []
-    if len(ticks) < 2:
-        ticks = _ticks(low, high, MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    locators: list[Locator] = [MaxNLocator(5, steps=[1, 2, 2.5, 5, 10], integer=whole)]
+    if logarithmic:
+        locators = [LogLocator(numticks=7), LogLocator(subs=(1, 2, 5), numticks=7), *locators]
+    ticks = next((t for t in (_ticks(low, high, each) for each in locators) if len(t) > 2), [low])
     return Axis(place, [(place(tick), readable(tick)) for tick in ticks])
 
 
-def _ticks(low: float, high: float, locator: Any) -> list[float]:
+def _ticks(low: float, high: float, locator: Locator) -> list[float]:
     """Ticks between both ends, which may be off by rounding."""
     room = 1e-9 * (high - low)
-    found = locator.tick_values(low, high).tolist()
+    found = np.asarray(locator.tick_values(low, high)).tolist()
     return [float(f"{tick:.12g}") for tick in found if low - room <= tick <= high + room]

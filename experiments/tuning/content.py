@@ -100,6 +100,7 @@ def importance(result: "TuneResult") -> dict[str, float]:
 
 def content(
     result: "TuneResult",
+    shares: Mapping[str, float],
     *,
     name: str,
     command: str,
@@ -113,12 +114,14 @@ def content(
     ----------
     result
         At least one trial is done.
+    shares
+        Its `importance`.
     name
         The study's.
     command, notes, versions, machine
         What made it.
     """
-    shown, shares = tried(result), importance(result)
+    shown = tried(result)
     why = f"Method: {result.method}, {result.why}."
     stopped = [f"It ended because {result.stopped}."] if result.stopped else []
     return page.PageContent(

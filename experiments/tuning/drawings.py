@@ -225,10 +225,8 @@ def _broken(points: Iterable[tuple[float, float]]) -> str:
 
 
 def _dot(x: float, y: float, kind: str, told: str, style: str = "") -> str:
-    return (
-        f'<circle class="{kind}" style="{style}" cx="{x:.1f}" cy="{y:.1f}" r="4">'
-        f"{_title(told)}</circle>"
-    )
+    given = f' style="{style}"' if style else ""
+    return f'<circle class="{kind}"{given} cx="{x:.1f}" cy="{y:.1f}" r="4">{_title(told)}</circle>'
 
 
 def _title(text: str) -> str:

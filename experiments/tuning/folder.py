@@ -17,8 +17,8 @@ from experiments.tuning.content import content, facts, importance, verdict
 if TYPE_CHECKING:
     from adapters.tuning.result import TuneResult
 
-RECORD, STUDY = "tuning.json", "study.db"
-"""What says how the folder came about; the trials, where no other storage was given."""
+RECORD, STUDY, BEST = "tuning.json", "study.sqlite", "best.json"
+"""How the folder came about; the trials, where no other storage was given; the best one."""
 HIDDEN = "***"
 """Stands for a password."""
 
@@ -141,12 +141,12 @@ def save(result: "TuneResult", folder: Path, record: Mapping[str, Any]) -> list[
     """
     write_record(folder, record)
     result.save_table(folder / "trials.csv")
-    write(folder / "best.json", to_json(summary(result, record)))
+    shares = importance(result)
+    write(folder / BEST, to_json(_summary(result, record, shares)))
     pictures = {}
     if result.trials["state"].eq("complete").any():
         pictures = {
             "History": ("history.png", result.plot_history),
-            "Parallel coordinates": ("parallel.png", result.plot_parallel),
             "Slices": ("slices.png", result.plot_slices),
         }
     for file, draw in pictures.values():
@@ -155,6 +155,7 @@ def save(result: "TuneResult", folder: Path, record: Mapping[str, Any]) -> list[
         folder / "report.html",
         content(
             result,
+            shares,
             name=record["name"],
             command=record["command"],
             notes=[*_origin(record), *_changes(record)],
@@ -164,10 +165,12 @@ def save(result: "TuneResult", folder: Path, record: Mapping[str, Any]) -> list[
     )
     shown = {title: file for title, (file, _) in pictures.items()}
     write(folder / "README.md", _markdown(result, record, shown))
-    return ["report.html", "README.md", "trials.csv", "best.json", *shown.values()]
+    return ["report.html", "README.md", "trials.csv", BEST, *shown.values()]
 
 
-def summary(result: "TuneResult", record: Mapping[str, Any]) -> dict[str, Any]:
+def _summary(
+    result: "TuneResult", record: Mapping[str, Any], shares: Mapping[str, float]
+) -> dict[str, Any]:
     """Return the result in few words for machines; ``value`` is null without a complete trial."""
     states = result.trials["state"].tolist()
     try:
@@ -185,7 +188,7 @@ def summary(result: "TuneResult", record: Mapping[str, Any]) -> dict[str, Any]:
         "trials": len(states),
         **{state: states.count(state) for state in ("complete", "pruned", "failed")},
         "steps": result.steps,
-        "importance": importance(result),
+        "importance": dict(shares),
         "method": result.method,
         "why": result.why,
         "seed": result.seed,

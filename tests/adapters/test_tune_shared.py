@@ -63,14 +63,16 @@ def test_a_trial_of_a_dead_process_is_done_again_and_counts_once(file: Path) -> 
     study = study_in(file)
     dead = study.ask(SPACE.to_optuna())
     dead.set_user_attr(OWNER, "a token that nobody holds")
-    half = study.ask()
+    half = study.ask()  # killed before it had all its parameters: it was never begun
     half.set_user_attr(OWNER, "another")
+    half.suggest_float("lr", 1e-5, 1e-2, log=True)
     result = tune(train, SPACE, "random", budget=6, seed=0, storage=file)
     trials = result.study.trials
     assert result.n_trials == 6
     assert [trials[number].state for number in (2, 3)] == [TrialState.FAIL] * 2
     again = [trial for trial in trials if trial.user_attrs.get(TASK) == "again 2"]
     assert [trial.params for trial in again] == [dead.params]
+    assert not [trial for trial in trials if trial.user_attrs.get(TASK) == "again 3"]
     assert again[0].state == TrialState.COMPLETE
     assert {2, 3}.isdisjoint(result.trials["number"])
 

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from scipy.optimize import rosen
 
-from blackbox import ALGORITHMS, minimize
+from blackbox import minimize
 from tests.blackbox.conftest import BOX, shifted_sphere
 from tests.blackbox.shuffled import STEADY, WIDTH, Shuffled, run, same
 
 
 @pytest.mark.parametrize("name", STEADY)
 def test_values_may_come_in_any_order(name, watched):
-    budget = 625 if ALGORITHMS[name].kind == "baseline" else 1500
+    budget = 625  # a grid of five a side
     fun, pool = watched(shifted_sphere), Shuffled(budget)
     result = run(fun, name, budget, workers=pool)
     assert result.nfev == len(fun.values) <= pool.count <= budget
@@ -22,12 +22,12 @@ def test_values_may_come_in_any_order(name, watched):
     assert result.fun == min(fun.values)
     assert pool.most == WIDTH
     assert (np.abs(fun.asked) <= 5).all()
-    reached = {"cma": 1e-8, "sep-cma": 1e-8, "pso": 0.01, "differential_evolution": 0.01}
+    reached = {"cma": 1e-4, "sep-cma": 1e-4, "pso": 0.1, "differential_evolution": 0.5}
     assert result.fun < reached.get(name, np.median(fun.values) / 10)
 
 
 @pytest.mark.parametrize("name", STEADY)
-@pytest.mark.parametrize("steady", [True, 7])
+@pytest.mark.parametrize("steady", [pytest.param(True, marks=pytest.mark.slow), 7])
 def test_one_at_a_time_a_run_repeats(name, steady, watched):
     runs = [watched(rosen) for _ in range(2)]
     first, second = (run(fun, name, 81, steady=steady, workers=None) for fun in runs)
@@ -121,10 +121,10 @@ def test_a_slow_evaluation_holds_up_nobody():
     assert result.nfev == 60
 
 
-@pytest.mark.parametrize("name", ["cma", "sep-cma"])
+@pytest.mark.parametrize("name", [pytest.param("cma", marks=pytest.mark.slow), "sep-cma"])
 def test_more_points_under_way_than_a_usual_population(name):
-    result = run(method=name, budget=2500, workers=Shuffled(2500, width=40))
-    assert result.fun < 1e-5
+    result = run(method=name, budget=1500, workers=Shuffled(1500, width=40))
+    assert result.fun < 0.01
 
 
 def test_more_points_under_way_than_particles():

@@ -13,7 +13,7 @@ from experiments.cli import main
 from experiments.reliability import Found
 from experiments.reliability_workers import ENGINES, Shipped, Survived, kill_workers, ship_data
 
-GOOD = Survived("int", 100, 1600, 1600, 2, 2, 0, True, 40.0)
+GOOD = Survived("int", 100, 1600, 1600, 2, 2, 0, same=True, seconds=40.0)
 
 
 @pytest.mark.parametrize(
