@@ -1,20 +1,34 @@
-"""What ``method="auto"`` chooses, and why: one rule, by what is known before the first trial."""
+"""What ``method="auto"`` chooses, and why: one rule, by what is known before the first trial.
+
+It was chosen on functions and small trainings of our own (docs/tuning.md has the figures), not on
+the tasks by which the methods are compared.
+"""
 
 from typing import NamedTuple
 
 from adapters.space import Space
 
-FEW, MANY = 150, 1000
+FEW = 150
+"""Trials up to which a Gaussian process is worth its time: that grows with their cube."""
+MANY = 1000
+"""Trials from which on our own methods find more than estimators of densities, whatever the space:
+and TPE takes longer for each the more there are."""
+GENERATION = 8
+"""Trials at a time from which on a method should think in generations."""
+GENERATIONS = 8
+"""How many of them it takes at least to learn something."""
+WIDE = 30
+"""Coordinates up to which a Gaussian process, or a quadratic surrogate, knows enough."""
 
 
-class Choice(NamedTuple):
+class Chosen(NamedTuple):
     """A method, and the reason for it in a sentence."""
 
     method: str
     why: str
 
 
-def choose(space: Space, *, budget: int | None, fidelity: bool, at_once: int) -> Choice:
+def choose(space: Space, *, budget: int | None, fidelity: bool, at_once: int) -> Chosen:
     """Return the method for a search.
 
     Parameters
@@ -28,4 +42,21 @@ def choose(space: Space, *, budget: int | None, fidelity: bool, at_once: int) ->
     at_once
         Trials that are trained at the same time.
     """
-    return Choice("tpe", "the only rule so far")
+    conditional = any(parameter.when for parameter in space.parameters.values())
+    if fidelity:
+        return Chosen("tpe", "it learns most from trainings that were stopped early")
+    if budget is None:
+        return Chosen("tpe", "without a budget in trials it is the safe choice")
+    if budget > MANY:
+        return Chosen("cma", f"more than {MANY} trials are enough for an evolution strategy")
+    if at_once >= GENERATION:
+        if budget >= GENERATIONS * at_once and not conditional:
+            return Chosen("cma", f"{at_once} trials at a time are a generation")
+        return Chosen("tpe", f"{at_once} trials at a time are too many for a Gaussian process")
+    if conditional:
+        return Chosen("tpe", "it looks at parameters with conditions where they are active")
+    if space.n > WIDE:
+        return Chosen("tpe", f"{space.n} coordinates are too many for a surrogate of all at once")
+    if budget <= FEW:
+        return Chosen("gp", f"for up to {FEW} trials a Gaussian process makes most of each")
+    return Chosen("lq-cma", f"for more than {FEW} trials a quadratic surrogate pays")
