@@ -48,14 +48,14 @@ FILES = {
     match[1]: block.code
     for page in (README, *PAGES)
     for block in blocks(page)
-    if (match := re.match(r"# (\w+\.py)\n", block.code))
+    if (match := re.match(r"# (\w+\.(?:py|toml))\n", block.code))
 }
 """Blocks that begin with a name are files, which commands refer to."""
 
 
 @pytest.mark.parametrize("page", [README, *PAGES], ids=name_of)
 def test_every_block_is_one_that_is_tested(page: Path) -> None:
-    assert {block.language for block in blocks(page)} <= {"python", "console"}
+    assert {block.language for block in blocks(page)} <= {"python", "console", "toml"}
     assert all(command.split()[0] in {"make", "experiments"} for command in COMMANDS)
 
 
@@ -88,6 +88,9 @@ def test_python_runs(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         held_out = scope["trained"].validation_loss  # type: ignore[attr-defined]
         assert held_out < 0.5, "the example says that it learns"
         return
+    if "tuned" in scope:
+        assert scope["tuned"].best_value < 0.5, "the example says that it finds good settings"  # type: ignore[attr-defined]
+        return
     best = scope["result"].fun if "result" in scope else scope["opt"].best_value  # type: ignore[attr-defined]
     assert best < 1e-3, "the example says that it finds the minimum"
 
@@ -114,6 +117,7 @@ def test_make_knows_its_targets(command: str) -> None:
 
 
 EXPERIMENTS = [command for command in COMMANDS if command.startswith("experiments")]
+SMALL = ["--seeds", "1", "--budget", "60", "--workers", "1"]
 COMPARISONS = [command for command in EXPERIMENTS if command.split()[1] == "compare"]
 
 
@@ -131,12 +135,14 @@ def test_commands_run(
     monkeypatch.chdir(tmp_path)
     for name, code in FILES.items():
         (tmp_path / name).write_text(code)
-    _, *arguments = shlex.split(command) + ["--seeds", "1", "--budget", "60"] * smaller
+    _, *arguments = shlex.split(command) + SMALL * smaller
     if arguments[0] in {"report", "export", "quality"}:
         small = ["--methods", "cma", "--seeds", "1", "--budget", "40", "--out", arguments[1]]
         assert main(["compare", "bbob:f=1:n=2", *small]) == 0
     if arguments[0] == "journal":
         minimize(lambda x: float(x @ x), [1.0], method="cma", budget=9, journal=arguments[-1])
+    if arguments[0] == "tune":
+        arguments += ["--budget", "3"]
     if arguments[0] in {"reproduce", "speed", "agreement", "diagnosis", "drop-in", "reliability"}:
         arguments.append("--help")
     try:

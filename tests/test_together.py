@@ -47,8 +47,9 @@ def test_every_method_improves_a_model(objective, method):
     if method in DESCENTS and not options:
         options = rates(method) | {"clip_norm": 1.0}  # slopes of 1e5 at the article's start
     start = article.start() if objective.n == article.N else np.clip(objective.x0, -1, 1)
+    budget = 1500 if method == "shgo" else 600  # it begins with all corners of the box
     result = minimize(
-        objective, start, method=method, bounds=(-1, 1), budget=1500, seed=0, options=options
+        objective, start, method=method, bounds=(-1, 1), budget=budget, seed=0, options=options
     )
     before = objective(start)
     # Random points rarely beat a start: it must at least not lose it.
@@ -56,7 +57,7 @@ def test_every_method_improves_a_model(objective, method):
     assert result.fun <= before if baseline else result.fun < 0.9 * before
     assert result.fun == pytest.approx(objective(result.x), rel=1e-5)
     assert np.all(np.abs(result.x) <= 1)
-    assert result.nfev <= 1500
+    assert result.nfev <= budget
 
 
 @pytest.mark.parametrize("method", ["slsqp", "adam", "dual_annealing"])

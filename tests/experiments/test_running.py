@@ -20,7 +20,14 @@ def logged():
     return own.Logged()
 
 
-@pytest.mark.parametrize("method", ALGORITHMS)
+EACH = [
+    pytest.param(name, marks=[] if name in EVERY_CASE or i % 3 == 0 else pytest.mark.slow)
+    for i, name in enumerate(ALGORITHMS)
+]
+"""The core tests them all: here a part stands for the others."""
+
+
+@pytest.mark.parametrize("method", EACH)
 @pytest.mark.parametrize("budget", [1, 137])
 def test_budget_is_spent_exactly(logged, method, budget):
     record = run(logged, method, 1, budget)
@@ -28,7 +35,7 @@ def test_budget_is_spent_exactly(logged, method, budget):
     assert record.evaluations == budget == len(logged.points)
 
 
-@pytest.mark.parametrize("method", ALGORITHMS)
+@pytest.mark.parametrize("method", EACH)
 def test_the_best_is_the_best_of_what_was_evaluated_and_its_curve_falls(logged, method):
     record = run(logged, method)
     assert record.value == record.curve.values[-1] == logged(record.x[None])[0]
