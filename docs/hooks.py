@@ -19,6 +19,8 @@ from blackbox.composing.assembling import Common
 from blackbox.recommend import RULES, recommend
 
 ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = (".py", ".toml", ".csv", ".json")
+"""Files of the examples of tuning, which their page links to."""
 KINDS = {"local": "Local", "global": "Global", "baseline": "Baselines"}
 WORDS = {
     "constraints": {
@@ -61,12 +63,18 @@ def _navigation() -> list[dict[str, list[dict[str, str]]]]:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the reference results and the changelog, and leave out what is no page."""
-    results = (p for kind in ("md", "png", "html") for p in (ROOT / "results").rglob(f"*.{kind}"))
+    folder = ROOT / "results"
+    results = [p for kind in ("md", "png", "html") for p in folder.rglob(f"*.{kind}")]
+    results += [p for p in (folder / "tuning").rglob("*") if p.suffix in EXAMPLES]
     kept = [p for p in sorted(results) if "run" not in p.parts]  # those are stores of a machine
     for path in (ROOT / "CHANGELOG.md", *kept):
         name = path.relative_to(ROOT).as_posix()
         files.append(File.generated(config, name, abs_src_path=str(path)))
-    return Files([f for f in files if not f.src_uri.endswith((".py", ".pyc"))])
+    return Files([f for f in files if not _is_code_of_the_site(f.src_uri)])
+
+
+def _is_code_of_the_site(path: str) -> bool:
+    return path.endswith((".py", ".pyc")) and not path.startswith("results/")
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:

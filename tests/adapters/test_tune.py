@@ -16,6 +16,7 @@ import optuna
 import pytest
 
 from adapters import Choice, Float, Int, Log, Space, TuneResult, tune
+from adapters.tuning.automatic import choose
 from adapters.tuning.sampler_generations import METHODS
 from adapters.tuning.searching import FAILURE_LIMIT
 
@@ -473,3 +474,40 @@ def test_tables_and_pictures_are_written(tmp_path: Path) -> None:
     empty = tune(lambda lr, **_: math.nan, space, "random", budget=2)
     for draw in (empty.plot_history, empty.plot_parallel, empty.plot_slices):
         draw()
+
+
+FLOATS = Space({f"x{i}": Float(0, 1) for i in range(5)})
+
+
+@pytest.mark.parametrize(
+    ("space", "given", "method"),
+    [
+        (FLOATS, {"budget": 60}, "gp"),
+        (FLOATS, {"budget": 400}, "lq-cma"),
+        (FLOATS, {"budget": 4000}, "cma"),
+        (FLOATS, {"budget": None}, "tpe"),
+        (FLOATS, {"budget": 60, "fidelity": True}, "tpe"),
+        (FLOATS, {"budget": 200, "at_once": 16}, "cma"),
+        (FLOATS, {"budget": 60, "at_once": 16}, "tpe"),
+        (Space({f"x{i}": Float(0, 1) for i in range(40)}), {"budget": 60}, "tpe"),
+        (Space(a=Int(0, 5), b=Choice(1, 2, 3), c=Log(1, 2)), {"budget": 60}, "tpe"),
+        (
+            Space(a=Choice(1, 2), b=Float(0, 1, when={"a": 1}), c=Log(1, 2), d=Log(1, 2)),
+            {"budget": 400},
+            "tpe",
+        ),
+    ],
+)
+def test_auto_goes_by_what_is_known(space: Space, given: dict[str, Any], method: str) -> None:
+    asked: dict[str, Any] = {"fidelity": False, "at_once": 1, **given}
+    chosen = choose(space, **asked)
+    assert chosen.method == method
+    assert chosen.why
+
+
+def test_auto_says_what_it_chose_and_stays_with_it(tmp_path: Path) -> None:
+    file = tmp_path / "study.db"
+    first = tune(train, SPACE, budget=3, seed=0, storage=file)
+    more = tune(train, SPACE, budget=5000, max_seconds=0.01, storage=file)
+    assert first.method == more.method == "tpe"
+    assert first.why == more.why == "most parameters are whole numbers or choices"

@@ -6,6 +6,7 @@ from experiments.gathering import GENERATIONS_KEPT, STEPS_KEPT
 from experiments.plan import Cell, make_plan
 from experiments.problems import article, find, from_object
 from experiments.running import run_cell
+from tests.blackbox.conftest import EVERY_CASE
 from tests.experiments import own
 
 
