@@ -1,38 +1,15 @@
-"""The README and the pages under docs/ are tests: their Python runs, and their commands exist."""
+"""The README is a test, and so are all commands in it and under docs/: they run."""
 
-import doctest
 import re
 import shlex
 import subprocess
-import sys
-from collections import defaultdict
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from blackbox import ALGORITHMS, minimize
 from experiments.cli import main
-
-ROOT = Path(__file__).resolve().parents[1]
-README = ROOT / "README.md"
-PAGES = sorted((ROOT / "docs").rglob("*.md"))
-
-
-def name_of(page: Path) -> str:
-    return page.relative_to(ROOT).as_posix()
-
-
-class Block(NamedTuple):
-    language: str
-    code: str
-    line: int
-
-
-def blocks(page: Path) -> list[Block]:
-    found = re.finditer(r"^```(\w*)\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
-    return [Block(m[1], m[2], m.string.count("\n", 0, m.start(2))) for m in found]
-
+from tests.documents import PAGES, README, ROOT, Block, blocks, name_of, run
 
 PYTHON = [block for block in blocks(README) if block.language == "python"]
 COMMANDS = [
@@ -59,24 +36,6 @@ def test_every_block_is_one_that_is_tested(page: Path) -> None:
     assert all(command.split()[0] in {"make", "experiments"} for command in COMMANDS)
 
 
-def run(page: Path, block: Block, scope: dict[str, object]) -> None:
-    """Run a block; hold what a line prints against what `# ->` says, on it or beneath it."""
-    printed: defaultdict[int, str] = defaultdict(str)
-
-    def record(*values: object) -> None:
-        printed[sys._getframe(1).f_lineno] += " ".join(map(str, values)) + "\n"
-
-    scope |= {"__name__": "__main__", "print": record}
-    exec(compile("\n" * block.line + block.code, str(page), "exec"), scope)
-    lines = page.read_text().splitlines()
-    for number in range(block.line + 1, block.line + 1 + block.code.count("\n")):
-        before, arrow, said = lines[number - 1].partition("# -> ")
-        if arrow:
-            told = printed[number if before.strip() else number - 1]
-            same = doctest.OutputChecker().check_output(said + "\n", told, doctest.ELLIPSIS)
-            assert same, f"{page.name}, line {number}: {told!r}, not {said!r}"
-
-
 @pytest.mark.parametrize("block", PYTHON, ids=lambda block: f"line {block.line}")
 def test_python_runs(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -93,21 +52,6 @@ def test_python_runs(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         return
     best = scope["result"].fun if "result" in scope else scope["opt"].best_value  # type: ignore[attr-defined]
     assert best < 1e-3, "the example says that it finds the minimum"
-
-
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_a_page_runs_block_by_block(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    row = ALGORITHMS.get(page.stem)
-    if row is not None and not row.installed:
-        pytest.skip(f"{row.requires} is not installed")
-    monkeypatch.chdir(tmp_path)
-    scope: dict[str, object] = {}
-    for block in blocks(page):
-        if block.language == "python":
-            run(page, block, scope)
-    assert scope
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("make")])

@@ -18,7 +18,6 @@ COMPARE = ["compare", "article", "--methods", "cma,slsqp", "--seeds", "2", "--bu
 
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory):
-    """What `COMPARE` writes."""
     out = tmp_path_factory.mktemp("compared")
     assert cli.main([*COMPARE, "--out", str(out)]) == 0
     return out
@@ -26,7 +25,6 @@ def compared(tmp_path_factory):
 
 @pytest.fixture
 def folder(compared, tmp_path):
-    """A copy of that for each test."""
     return shutil.copytree(compared, tmp_path, dirs_exist_ok=True)
 
 
