@@ -1,13 +1,17 @@
 """A cross-validated estimator as a function of its parameters."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import check_cv, cross_val_score
 
 from adapters.space import Space
+
+_ALL_FAILED = "fits failed.\nIt is very likely"
 
 
 def as_space(given: Any, estimator: Any) -> Space:
@@ -121,7 +125,14 @@ class EstimatorObjective:
                 raise TypeError("give a point or parameters by name, not both")
             params = self.space.decode(np.reshape(point, -1))
         estimator = clone(self.estimator).set_params(**clone(params, safe=False))
-        scores = cross_val_score(estimator, self._x, self._y, cv=self._folds, **self._how)
+        try:
+            scores = cross_val_score(estimator, self._x, self._y, cv=self._folds, **self._how)
+        except ValueError as error:
+            # scikit-learn raises where the fits of all folds fail, whatever error_score is.
+            if self._how["error_score"] == "raise" or _ALL_FAILED not in str(error):
+                raise
+            warnings.warn(str(error), FitFailedWarning, stacklevel=2)
+            scores = self._how["error_score"]
         return -float(np.mean(scores))
 
     def fit(self, params: Mapping[str, Any] | Any) -> BaseEstimator:

@@ -1,5 +1,6 @@
 """`BlackboxSearchCV`: scikit-learn's search class over all methods of `adapters.tune`."""
 
+import copy
 import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import check_random_state
 
+from adapters.search_cv.failing import Failing, SameFolds
 from adapters.search_cv.objective import as_space
 from adapters.space import Space
 from adapters.tuning.generations import begin_together
@@ -119,9 +121,11 @@ class BlackboxSearchCV(BaseSearchCV):
             raise ValueError(f"budget={self.budget} leaves nothing to try; give 1 or more")
         width = max(1, math.ceil(effective_n_jobs(self.n_jobs) / self.n_splits_))
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        method = copy.deepcopy(self.method)  # a sampler of Optuna's remembers, parameters do not
+        evaluate, folds = Failing(evaluate_candidates), SameFolds(self._checked_cv_orig)
         with open_session(
             space,
-            self.method,
+            method,
             budget=int(self.budget),
             steps=None,
             max_seconds=None,
@@ -137,13 +141,14 @@ class BlackboxSearchCV(BaseSearchCV):
             self.method_, self.why_ = started.identity["chosen"], started.identity["why"]
             session = started.session
             while begun := begin_together(session, None, width, None):
-                results = evaluate_candidates([each.params for each in begun])
+                results = evaluate([each.params for each in begun], cv=folds)
                 scores = self._searched(results)[-len(begun) :]
                 for each, score in zip(begun, scores.tolist(), strict=True):
                     if math.isfinite(score):
                         session.finish(each.number, score)
                     else:
                         session.finish(each.number, failed=f"the mean test score was {score}")
+        evaluate.check()
 
     def _searched(self, results: Mapping[str, Any]) -> Any:
         """Return the mean test scores that are searched, of all candidates so far."""

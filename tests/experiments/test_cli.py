@@ -257,10 +257,8 @@ def test_tensorboard(tmp_path):
 
 def test_a_comma_within_brackets_does_not_part_methods(capsys):
     methods = "adam:betas=(0.5,0.9),start, cma:CMA_stds=[1,2,3,4,5,6,7,8,9,10]"
-    code = cli.main(
-        ["compare", "article", "--methods", methods, "--seeds", "1", "--budget", "30", "--json"]
-    )
-    assert code == 0
+    command = ["compare", "article", "--seeds", "1", "--budget", "30", "--json"]
+    assert cli.main([*command, "--methods", methods]) == 0
     read = json.loads(capsys.readouterr().out)
     assert [line["method"] for line in read["methods"]] == [
         "adam:betas=(0.5,0.9)",
