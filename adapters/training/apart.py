@@ -1,6 +1,7 @@
 """Trainings of models one after another, by torch's own optimizers."""
 
 import copy
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -89,9 +90,13 @@ class Apart:
     def values(self) -> Array:
         """See `Group`."""
         with torch.no_grad():
-            return np.array(
-                [as_number(self._prototype.judge(model.eval())) for model, _ in self._trained]
-            )
+            return np.array([self._value(model.eval()) for model, _ in self._trained])
+
+    def _value(self, model: nn.Module) -> float:
+        # A metric that counts has a value for NaN, too.
+        if not all(bool(torch.isfinite(weight).all()) for weight in model.parameters()):
+            return math.inf
+        return as_number(self._prototype.judge(model))
 
     def gather(self, rows: Sequence[int]) -> None:
         """See `Group`."""

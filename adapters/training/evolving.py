@@ -13,7 +13,7 @@ import numpy as np
 from torch import nn
 
 from adapters.space import Fixed, Float, Int, Log, LogInt, Parameter, Space
-from adapters.training.hyperparameters import Params
+from adapters.training.hyperparameters import Params, beside
 from adapters.training.objective import TrainingObjective
 from adapters.training.trainings import FIXED
 from blackbox.types import Array
@@ -79,10 +79,12 @@ class Evolved:
 
     @property
     def table(self) -> Any:
-        """The schedule as a `pandas.DataFrame`: a line a phase."""
+        """The schedule as a `pandas.DataFrame`: a line a phase, columns as of `Halving.table`."""
         import pandas as pd
 
-        return pd.DataFrame([{"epoch": phase.epoch, **phase.params} for phase in self.schedule])
+        return pd.DataFrame(
+            [beside({"epoch": phase.epoch}, phase.params) for phase in self.schedule]
+        )
 
 
 def population_based_training(
@@ -191,8 +193,8 @@ def _check(
         raise ValueError(f"quantile must be above 0 and at most 0.5; got {quantile!r}")
     if not 0 <= resample <= 1:
         raise ValueError(f"resample must be a probability; got {resample!r}")
-    if not len(factors) or not all(factor > 0 for factor in factors):
-        raise ValueError(f"factors must be positive; got {factors!r}")
+    if np.ndim(factors) != 1 or not len(factors) or not all(factor > 0 for factor in factors):
+        raise ValueError(f"factors must be positive numbers, as (0.8, 1.2); got {factors!r}")
     for name, parameter in objective.space.parameters.items():
         if isinstance(parameter, Fixed):
             continue

@@ -50,7 +50,7 @@ class Group(Protocol):
         ...
 
     def values(self) -> Array:
-        """Return losses or metrics (k,) on what is held out, in evaluation."""
+        """Return losses or metrics (k,) on what is held out; inf where weights are not finite."""
         ...
 
     def gather(self, rows: Sequence[int]) -> None:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from adapters.training.hyperparameters import Params
+from adapters.training.hyperparameters import Params, beside
 from adapters.training.objective import TrainingObjective
 from blackbox.types import Array
 
@@ -68,12 +68,14 @@ class Halving:
 
     @property
     def table(self) -> Any:
-        """All candidates as a `pandas.DataFrame`: bracket, epochs, value, hyperparameters."""
+        """All candidates as a `pandas.DataFrame`: epochs, value, bracket, hyperparameters.
+
+        A hyperparameter of one of the first three names is in a column ``params_value``.
+        """
         import pandas as pd
 
-        return pd.DataFrame([{**each._asdict(), **each.params} for each in self.trials]).drop(
-            columns="params"
-        )
+        lines = [each._asdict() for each in self.trials]
+        return pd.DataFrame([beside(line, line.pop("params")) for line in lines])
 
 
 class Rung(NamedTuple):
@@ -212,6 +214,8 @@ def successive_halving(
     _check(objective, {"budget": budget, "factor": factor, "min_epochs": min_epochs})
     if factor < 2:
         raise ValueError(f"factor must be 2 or more; got {factor}")
+    if isinstance(candidates, Mapping) or not all(isinstance(c, Mapping) for c in candidates):
+        raise TypeError("candidates must be a list of dictionaries, one for each training")
     if not candidates:
         raise ValueError("candidates: give the hyperparameters of one training at least")
     ladder = rungs(len(candidates), min_epochs, objective.epochs, factor)

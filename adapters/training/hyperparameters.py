@@ -51,6 +51,11 @@ _RANGES = {
 }
 
 
+def beside(line: Params, params: Params) -> Params:
+    """Return a line of a table with hyperparameters; ``params_value`` where it has a ``value``."""
+    return line | {f"params_{name}" if name in line else name: params[name] for name in params}
+
+
 def check_value(name: str, value: Any) -> None:
     """Raise where a training's hyperparameter cannot have a value.
 

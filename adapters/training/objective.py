@@ -283,19 +283,22 @@ def _read(
     if validation is None:
         return inputs, targets, inputs, targets
     if isinstance(validation, tuple | list):
-        return inputs, targets, *_converted(_pair("validation", validation), like, dtype)
+        held = _converted(_pair("validation", validation), like, dtype)
+        if not data.count(*held):
+            raise ValueError("validation holds no samples; give some, or a share of the others")
+        return inputs, targets, *held
     share = float(validation) if isinstance(validation, Real) else math.nan
     if not 0 < share < 1:
         raise ValueError(
             "validation must be a share of the samples, between 0 and 1, a pair (inputs, targets), "
             f"or None; got {validation!r:.60}"
         )
-    held = max(1, round(count * share))
-    if held >= count:
+    aside = max(1, round(count * share))
+    if aside >= count:
         raise ValueError(f"validation={validation} of {count} samples leaves none to train on")
     order = torch.from_numpy(np.random.default_rng([seed, _HELD_OUT]).permutation(count))
     pair = inputs, targets
-    return *data.take(pair, order[held:]), *data.take(pair, order[:held])
+    return *data.take(pair, order[aside:]), *data.take(pair, order[:aside])
 
 
 def _pair(name: str, given: Any) -> tuple[Any, Any]:

@@ -111,7 +111,9 @@ class Together:
                 others = [other[chunk] for other in self._others]
                 found.append(self._pass.values([*weights, *others]).cpu().double())
         values: Array = torch.cat(found).numpy()
-        return values
+        # A metric that counts has a value for NaN, too.
+        lost = ~torch.isfinite(self._rows).all(1).cpu().numpy()
+        return np.where(lost, np.inf, values)
 
     def gather(self, rows: Sequence[int]) -> None:
         """See `Group`."""

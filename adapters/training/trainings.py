@@ -50,7 +50,7 @@ class Trainings:
     ) -> None:
         self._setup, self._lock = setup, lock
         self._each = [dict(params) for params in each]
-        self._seeds = [setup.seed] * len(each) if seeds is None else list(seeds)
+        self._seeds = [setup.seed] * len(each) if seeds is None else _checked_seeds(seeds)
         settings = [setup.division.of_training(params) for params in each]
         self._losses: list[Array] = []
         self._groups: list[Group] = []
@@ -240,6 +240,13 @@ class Trainings:
     def __repr__(self) -> str:
         ways = "; ".join(map(str, self.batching))
         return f"Trainings({len(self)}, {self.epochs_spent} of {self._setup.epochs} epochs, {ways})"
+
+
+def _checked_seeds(seeds: Sequence[int]) -> list[int]:
+    array = np.asarray(seeds)
+    if array.dtype.kind not in "iu" or array.ndim != 1 or array.min() < 0:
+        raise ValueError(f"seeds must be a list of whole numbers from 0 on; got {seeds!r:.60}")
+    return [int(seed) for seed in array]
 
 
 def _checked(name: str, rows: Sequence[int], count: int) -> list[int]:

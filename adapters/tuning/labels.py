@@ -107,3 +107,12 @@ class _Past:
         return self._params[name]
 
     suggest_float = suggest_int = suggest_categorical = _recall
+
+
+BEFORE, AFTER = ("number", "value", "state"), ("steps", "seconds", "reason")
+"""The columns of a table of trials, before and after the parameters."""
+
+
+def column_of(name: str) -> str:
+    """Return the column of a table of trials that a parameter has."""
+    return f"params_{name}" if name in (*BEFORE, *AFTER) else name

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from adapters.space import Choice, Fixed, Log, LogInt, Parameter
+from adapters.tuning.labels import column_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,7 +69,7 @@ def draw_parallel(result: "TuneResult") -> "Figure":
     figure, [[axes]] = _figure(1, 1, (max(6.0, 1.4 * len(names) + 1.6), 4.2))
     values = table["value"].to_numpy(float)
     worth = _ranks(values, result)
-    heights = np.array([[_height(result.space[n], v) for v in table[n]] for n in names])
+    heights = np.array([[_height(result.space[n], v) for v in table[column_of(n)]] for n in names])
     for row in np.argsort(worth):
         best = bool(len(worth)) and worth[row] == worth.max()
         axes.plot(
@@ -117,7 +118,7 @@ def draw_slices(result: "TuneResult") -> "Figure":
         if place >= len(names):
             axes.set_visible(False)
             continue
-        parameter, column = result.space[names[place]], table[names[place]]
+        parameter, column = result.space[names[place]], table[column_of(names[place])]
         active = _is_active(column)
         if isinstance(parameter, Choice):
             last = len(options := parameter.options) - 1

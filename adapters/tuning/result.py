@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from adapters.space import Choice
 from adapters.tuning import pictures
-from adapters.tuning.labels import Labelled, restore
+from adapters.tuning.labels import AFTER, BEFORE, Labelled, column_of, restore
 from adapters.tuning.session import REASON, counts
 
 if TYPE_CHECKING:
@@ -107,7 +107,8 @@ class TuneResult:
         """A row a trial: number, value, state, its parameters, steps, seconds, reason.
 
         The value of a pruned trial is the last that it reported; that of a failed one NaN. The
-        reason says why a trial failed or was cut short.
+        reason says why a trial failed or was cut short. A parameter that has the name of another
+        column, ``value``, is in ``params_value``.
         """
         try:
             import pandas
@@ -116,10 +117,11 @@ class TuneResult:
                 "result.trials needs pandas: pip install 'blackbox-torch[tuning]'"
             ) from error
         rows = [self._row(trial) for trial in self.finished]
-        columns = ["number", "value", "state", *self.space, "steps", "seconds", "reason"]
+        columns = [*BEFORE, *map(column_of, self.space), *AFTER]
         table = pandas.DataFrame(rows, columns=columns)
         for name, parameter in self.space.parameters.items():
             if isinstance(parameter, Choice):  # None is an option, NaN where it was not active
+                name = column_of(name)
                 given = [row.get(name, math.nan) for row in rows]
                 table[name] = pandas.Series(given, index=table.index, dtype=object)
         return table
@@ -127,7 +129,7 @@ class TuneResult:
     def _row(self, trial: FrozenTrial) -> dict[str, Any]:
         duration = trial.duration
         return {
-            **self.params_of(trial),
+            **{column_of(name): value for name, value in self.params_of(trial).items()},
             "number": trial.number,
             "value": math.nan if trial.state == TrialState.FAIL else _value(trial),
             "state": STATES[trial.state],

@@ -99,6 +99,7 @@ class Session:
         self._seconds = max_seconds
         self._tasks = tasks
         self._open: dict[int, _Open] = {}
+        self._exhausted = False
         self.shared = bool(presence.token)
         self.stopped = ""
 
@@ -156,6 +157,12 @@ class Session:
             if self.study.trials[number].state.is_finished():
                 return None
             raise
+        except RuntimeError as error:
+            # So a sampler of Optuna's ends a search; the trial has been told by then.
+            if "Study.stop" not in str(error):
+                raise
+            self._exhausted = True
+            return self.study.trials[number]
 
     def steps_left(self) -> float:
         """How many steps nobody has taken or may take; infinite without a limit."""
@@ -203,6 +210,8 @@ class Session:
             self.stopped = f"all {self._budget} trials of the budget are done"
         elif self._steps is not None and self._steps_taken(trials) >= self._steps:
             self.stopped = f"all {self._steps} steps are taken"
+        elif self._exhausted:
+            self.stopped = f"{type(self.study.sampler).__name__} has nothing left to try"
         elif self._tasks is not None and self._next_task(trials) is None:
             waiting = any(trial.state == TrialState.WAITING for trial in trials)
             self.stopped = "" if waiting else f"the grid's {len(self._tasks)} points are done"

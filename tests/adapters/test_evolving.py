@@ -113,6 +113,7 @@ def model(width):
         (Space(lr=Log(1e-4, 1), width=4), {"quantile": 0.7}, "quantile must be"),
         (Space(lr=Log(1e-4, 1), width=4), {"resample": -1}, "resample must be"),
         (Space(lr=Log(1e-4, 1), width=4), {"factors": (0, 1)}, "factors must be"),
+        (Space(lr=Log(1e-4, 1), width=4), {"factors": 0.8}, "factors must be"),
     ],
 )
 def test_bad_input_says_what_is_wrong(space, given, text):

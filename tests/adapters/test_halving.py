@@ -111,3 +111,21 @@ def test_bad_input_says_what_is_wrong(given, text):
         hyperband(lambda x: x)
     with pytest.raises(ValueError, match="candidates"):
         successive_halving(objective(), [])
+    with pytest.raises(TypeError, match="candidates must be a list of dictionaries"):
+        successive_halving(objective(), {"lr": 0.1})
+
+
+def test_a_table_has_room_for_hyperparameters_of_its_columns_names():
+    space = Space(lr=Log(1e-4, 1.0), value=Choice(7, 8), epochs=5, params=6)
+    ours = TrainingObjective(
+        lambda value, epochs, params: model(),
+        torch.nn.CrossEntropyLoss(),
+        (INPUTS, TARGETS),
+        space,
+        epochs=3,
+    )
+    table = hyperband(ours, seed=0).table
+    names = ["epochs", "value", "bracket", "lr", "params_value", "params_epochs", "params"]
+    assert list(table) == names
+    assert set(table["params_value"]) == {7, 8}
+    assert table["value"].max() < 7

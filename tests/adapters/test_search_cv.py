@@ -2,6 +2,7 @@ import pickle
 
 import numpy as np
 import pytest
+from optuna.samplers import TPESampler
 from scipy.stats import loguniform
 from sklearn.base import clone, is_regressor
 from sklearn.datasets import load_iris
@@ -13,7 +14,16 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from adapters import BlackboxSearchCV, Choice, EstimatorObjective, Fixed, Log, Space, tune
+from adapters import (
+    BlackboxSearchCV,
+    Choice,
+    EstimatorObjective,
+    Fixed,
+    Float,
+    Log,
+    Space,
+    tune,
+)
 from blackbox import minimize
 
 IRIS = load_iris(return_X_y=True)
@@ -191,3 +201,46 @@ def test_the_objective_is_a_function_for_all():
     assert objective(**tuned.best_params) == tuned.best_value
     with pytest.raises(TypeError, match="not both"):
         objective(found.x, C=1.0)
+
+
+def dictionary_of_scores(estimator, X, y):
+    return {"half": 0.5, "right": estimator.score(X, y)}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning")
+@pytest.mark.filterwarnings("ignore:One or more of the test scores:UserWarning")
+@pytest.mark.parametrize("scoring", [None, dictionary_of_scores])
+def test_a_candidate_of_which_no_fold_can_be_fitted_ends_no_search(scoring):
+    # Methods without generations ask for one candidate at a time.
+    given = {"method": "tpe", "budget": 5, "scoring": scoring, "random_state": 0}
+    given |= {"refit": "right"} if scoring else {}
+    found = search(space={"C": Float(-2.0, 1.0)}, **given).fit(*IRIS)
+    scores = found.cv_results_["mean_test_right" if scoring else "mean_test_score"]
+    below = np.array([params["C"] <= 0 for params in found.cv_results_["params"]])
+    assert below.any()
+    assert not below.all()
+    np.testing.assert_array_equal(np.isnan(scores), below)
+    with pytest.raises(ValueError, match="fits failed"):
+        search(space={"C": Float(-2.0, -1.0)}, **given).fit(*IRIS)
+
+
+def test_all_candidates_are_scored_on_the_same_folds():
+    folds = StratifiedKFold(3, shuffle=True)
+    space = {"C": [1.0, 1.0 + 1e-9]}
+    found = search(space=space, method="tpe", budget=4, cv=folds).fit(*IRIS)
+    for i in range(3):
+        assert len(set(found.cv_results_[f"split{i}_test_score"])) == 1
+
+
+def test_a_sampler_of_optunas_is_left_as_it_was():
+    model = search(method=TPESampler(seed=0), budget=4)
+    assert model.fit(*IRIS).cv_results_["params"] == model.fit(*IRIS).cv_results_["params"]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning")
+def test_the_objective_is_nan_where_no_fold_can_be_fitted():
+    space = {"C": Float(-2.0, 1.0)}
+    assert np.isnan(EstimatorObjective(SVC(), *IRIS, space)(C=-1.0))
+    assert EstimatorObjective(SVC(), *IRIS, space, error_score=0.5)(C=-1.0) == -0.5
+    with pytest.raises(ValueError, match="'C' parameter"):
+        EstimatorObjective(SVC(), *IRIS, space, error_score="raise")(C=-1.0)

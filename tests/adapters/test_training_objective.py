@@ -242,6 +242,18 @@ def test_a_training_that_runs_away_gives_inf_and_the_others_go_on(plan):
 
 
 @pytest.mark.parametrize("plan", ["stack", "vmap", "loop"])
+def test_a_metric_that_counts_is_no_way_out_for_one_that_runs_away(plan):
+    def count(outputs, targets):  # NaN has a greatest number, too: its first
+        return float((outputs.argmax(1) != 0).float().mean())
+
+    space = Space(lr=Log(1e-3, 1e308))
+    made = objective(space=space, optimizer="sgd", plan=plan, epochs=6, metric=count)
+    values = made([{"lr": 1e-2}, {"lr": 1e308}])
+    assert 0 <= values[0] <= 1
+    assert values[1] == np.inf
+
+
+@pytest.mark.parametrize("plan", ["stack", "vmap", "loop"])
 def test_a_metric_judges(plan):
     def errors(outputs, targets):
         return float((outputs.argmax(1) != targets).float().mean())

@@ -24,6 +24,7 @@ from tests.adapters.test_training_objective import LR, mlp, objective, samples
         (LR, {"epochs": 0}, ValueError, "epochs must be a whole number from 1 on"),
         (LR, {"validation": 1.0}, ValueError, "validation must be a share"),
         (LR, {"validation": 0.99}, ValueError, "leaves none to train on"),
+        (LR, {"validation": [one[:0] for one in samples()]}, ValueError, "validation holds no"),
         (LR, {"plan": "fast"}, ValueError, "plan must be one of"),
         (LR, {"dtype": torch.float16}, ValueError, "dtype must be"),
         (LR, {"device": "nowhere"}, ValueError, "device='nowhere'"),

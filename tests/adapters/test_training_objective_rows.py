@@ -114,6 +114,9 @@ def test_seeds_give_each_other_weights():
     assert values[1] == pytest.approx(made.start([{"lr": 0.1}], seeds=[1]).step(3)[0])
     with pytest.raises(ValueError, match="2 seeds for 1 trainings"):
         made.start([{"lr": 0.1}], seeds=[1, 2])
+    for seeds in ([1.5], [-1], "1"):
+        with pytest.raises(ValueError, match="seeds must be a list of whole numbers"):
+            made.start([{"lr": 0.1}], seeds=seeds)
 
 
 def test_a_model_read_on_the_way_is_the_callers():

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
 from adapters import Choice, Float, Int, Log, Space, tune
@@ -150,3 +151,22 @@ def test_auto_says_what_it_chose_and_stays_with_it(tmp_path: Path) -> None:
     more = tune(train, SPACE, budget=5000, max_seconds=0.01, storage=file)
     assert first.method == more.method == "tpe"
     assert first.why == more.why == "most parameters are whole numbers or choices"
+
+
+def test_parameters_may_have_the_names_of_columns() -> None:
+    space = Space(value=Choice(7, 8), seconds=Float(8, 9), x=Float(0, 1))
+    result = tune(lambda value, seconds, x: x, space, "random", budget=4, seed=0)
+    table = result.trials
+    assert table.columns.is_unique
+    assert set(table["params_value"]) <= {7, 8}
+    assert table["params_seconds"].min() >= 8 > table["seconds"].max()
+    assert table["value"].tolist() == table["x"].tolist()
+    result.plot_parallel()
+    result.plot_slices()
+
+
+def test_a_sampler_of_optunas_may_end_the_search() -> None:
+    every = optuna.samplers.GridSampler({"x": [1, 2, 3]}, seed=0)
+    result = tune(lambda x: float(x), Space(x=Int(1, 3)), every, budget=9)
+    assert sorted(result.trials["x"]) == [1, 2, 3]
+    assert result.stopped == "GridSampler has nothing left to try"
