@@ -25,7 +25,8 @@ def check_conditions(name: str, parameters: Mapping[str, Parameter]) -> tuple[Co
         says = f"Space: {name} is active only where {other}"
         if other not in parameters:
             raise ValueError(
-                f"{says} has a value, but there is no such parameter: {', '.join(parameters)}"
+                f"{says} has a value, but there is no such parameter; the space has "
+                f"{', '.join(parameters)}"
             )
         parent = parameters[other]
         if isinstance(parent, Log) or (isinstance(parent, Float) and parent.step is None):

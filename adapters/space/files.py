@@ -162,7 +162,7 @@ def read_file(path: Path) -> Space:
     if path.suffix.lower() not in readers:
         raise ValueError(f"{path}: a space is read from a .toml or a .json file")
     try:
-        described = readers[path.suffix.lower()](path.read_text(encoding="utf-8"))
+        described = readers[path.suffix.lower()](path.read_text(encoding="utf-8-sig"))
         return read_dict(described)
     except (TypeError, ValueError) as error:  # those of tomllib, json and unicode among them
         kind = TypeError if isinstance(error, TypeError) else ValueError

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Mapping
@@ -40,6 +41,7 @@ def open_storage(storage: Any) -> tuple["BaseStorage", Path | None]:
         If it is none of these, or the file can't be used.
     """
     import optuna
+    import sqlalchemy
 
     if storage is None:
         return optuna.storages.InMemoryStorage(), None
@@ -56,12 +58,16 @@ def open_storage(storage: Any) -> tuple["BaseStorage", Path | None]:
         url = f"sqlite:///{url}"
     if url.startswith("sqlite:///"):
         return _open_sqlite(url)
+    shown = re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)  # without the password
     try:
         return _open_tables(url), None
     except ImportError as error:
-        raise ImportError(
-            f"storage={storage!r} needs a driver for its database: {error}"
-        ) from error
+        raise ImportError(f"storage={shown!r} needs a driver for its database: {error}") from error
+    except (sqlalchemy.exc.NoSuchModuleError, sqlalchemy.exc.ArgumentError):
+        raise ValueError(
+            f"storage={shown!r} is no database that there is; give a path, or a URL such as "
+            "'postgresql://...'"
+        ) from None
 
 
 def _open_sqlite(url: str) -> tuple["BaseStorage", Path]:

@@ -98,6 +98,10 @@ class BlackboxSampler(BaseSampler):
                 raise TypeError("seed is an int, so that every process can give the same, or None")
             seed = int(make_random(seed)[1])  # type: ignore[arg-type]
         self.seed = seed
+        if options is not None and not isinstance(options, Mapping):
+            raise TypeError(
+                f"options must be a dictionary of the method's options; got {options!r}"
+            )
         self.options = dict(options or {})
         if space is not None and not isinstance(space, Space):
             raise TypeError(f"space is a Space or None, got {space!r:.60}")

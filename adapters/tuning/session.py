@@ -220,9 +220,7 @@ class Session:
     def _steps_taken(self, trials: list[FrozenTrial]) -> int:
         """Steps of the trials that count; those under way have one more, which they are at."""
         return sum(
-            self._open[trial.number].granted
-            if trial.number in self._open
-            else (trial.last_step or 0) + (trial.state == TrialState.RUNNING)
+            self._open[trial.number].granted if trial.number in self._open else _steps_of(trial)
             for trial in trials
             if counts(trial)
         )
@@ -297,6 +295,13 @@ class Session:
                 reason = f"lost: the process that trained it ended, {losses} times"
                 storage.set_trial_user_attr(trial._trial_id, REASON, reason)
             self.study.tell(number, state=TrialState.FAIL)
+
+
+def _steps_of(trial: FrozenTrial) -> int:
+    """Steps of a trial that is not our own; a whole training without a report is one."""
+    if trial.state == TrialState.COMPLETE:
+        return max(trial.last_step or 0, 1)
+    return (trial.last_step or 0) + (trial.state == TrialState.RUNNING)
 
 
 def counts(trial: FrozenTrial) -> bool:

@@ -126,6 +126,10 @@ def tune(
     _check_limits(budget, steps, max_seconds, at_once)
     _check_word("direction", direction, ("minimize", "maximize"))
     _check_word("on_error", on_error, ("penalize", "raise"))
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be a function of the result; got {callback!r:.60}")
+    if options is not None and not isinstance(options, Mapping):
+        raise TypeError(f"options must be a dictionary of the method's options; got {options!r}")
     trainee = None if getattr(train, "batched", False) else Trainee(train, space)
     in_steps = fidelity is not None or steps is not None
     if trainee is None:

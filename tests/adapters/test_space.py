@@ -238,7 +238,11 @@ REFUSED = {
     "name": (lambda: Space({1: Bool()}), TypeError, "names must be strings"),
     "names twice": (lambda: Space({"a": Bool()}, a=Bool()), ValueError, "'a' is given twice"),
     "no mapping": (lambda: Space([Bool()]), TypeError, "must be a dictionary"),
-    "unknown": (lambda: Space(a=Bool(when={"b": 1})), ValueError, "no such parameter: a"),
+    "unknown": (
+        lambda: Space(a=Bool(when={"b": 1})),
+        ValueError,
+        "no such parameter; the space has a",
+    ),
     "impossible": (
         lambda: Space(a=Bool(when={"b": "z"}), b=Choice("x", "y")),
         ValueError,

@@ -200,7 +200,8 @@ ENDS = [
 
 
 def test_every_module_of_the_table_is_tried():
-    assert CASES.keys() == MODULES.keys()
+    # Others, such as the dropout of trainings, are tried where they are made.
+    assert CASES.keys() == {kind for kind in MODULES if kind.__module__.startswith("torch.")}
     for kind, cases in CASES.items():
         for _, layers in cases:
             assert any(type(m) is kind for layer in layers() for m in layer.modules())

@@ -170,3 +170,25 @@ def test_a_sampler_of_optunas_may_end_the_search() -> None:
     result = tune(lambda x: float(x), Space(x=Int(1, 3)), every, budget=9)
     assert sorted(result.trials["x"]) == [1, 2, 3]
     assert result.stopped == "GridSampler has nothing left to try"
+
+
+def test_what_makes_no_sense_is_refused_before_anything_is_trained() -> None:
+    def never(lr: float, width: int) -> float:
+        raise AssertionError("trained")
+
+    with pytest.raises(TypeError, match="callback must be a function"):
+        tune(never, SPACE, budget=1, callback=3, on_error="raise")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="options must be a dictionary"):
+        tune(never, SPACE, "cma", budget=1, options=3, on_error="raise")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="no database that there is"):
+        tune(never, SPACE, budget=1, storage="redis2://x")
+
+
+@pytest.mark.parametrize(
+    "url", ["nonsense://me:secret@host/x", "postgresql+nodriver://me:secret@h/x"]
+)
+def test_a_password_is_not_shown(url: str) -> None:
+    with pytest.raises((ValueError, ImportError)) as caught:
+        tune(train, SPACE, budget=1, storage=url)
+    assert "secret" not in str(caught.value)
+    assert "me:***@" in str(caught.value)
