@@ -63,7 +63,7 @@ def open_storage(storage: Any) -> tuple["BaseStorage", Path | None]:
         return _open_tables(url), None
     except ImportError as error:
         raise ImportError(f"storage={shown!r} needs a driver for its database: {error}") from error
-    except (sqlalchemy.exc.NoSuchModuleError, sqlalchemy.exc.ArgumentError):
+    except sqlalchemy.exc.ArgumentError:
         raise ValueError(
             f"storage={shown!r} is no database that there is; give a path, or a URL such as "
             "'postgresql://...'"
@@ -96,9 +96,9 @@ def _open_tables(url: str, **options: Any) -> Any:
     for attempt in range(TRIES):
         try:
             return optuna.storages.RDBStorage(url, **options)
-        except sqlalchemy.exc.SQLAlchemyError:
-            if attempt == TRIES - 1:
-                raise
+        except sqlalchemy.exc.SQLAlchemyError as error:
+            if attempt == TRIES - 1 or isinstance(error, sqlalchemy.exc.ArgumentError):
+                raise  # a URL that is none does not become one
             time.sleep(0.1 * 2**attempt * (0.5 + os.getpid() % 97 / 97))  # not all at once again
     raise AssertionError
 

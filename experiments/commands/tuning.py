@@ -170,11 +170,9 @@ def _in_words_of_the_command(text: str) -> str:
 def _say_that_the_storage_failed(error: Exception) -> int:
     """Return the exit code; what is no failure of the storage is raised."""
     from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+    from sqlalchemy.exc import SQLAlchemyError
 
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    if isinstance(error, ArgumentError):
-        raise UsageError(f"--storage names no database that is known here: {text}") from None
     if isinstance(error, (StorageInternalError, SQLAlchemyError)):
         return refused(RuntimeError(f"the storage failed: {text}"))
     raise error

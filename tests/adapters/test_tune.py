@@ -375,7 +375,9 @@ def test_an_interrupt_comes_with_the_result_so_far() -> None:
 
 
 def test_optuna_neither_speaks_nor_is_silenced(caplog: pytest.LogCaptureFixture) -> None:
-    level, filters = optuna.logging.get_verbosity(), list(warnings.filters)
+    before, filters = optuna.logging.get_verbosity(), list(warnings.filters)
+    level = optuna.logging.INFO
+    optuna.logging.set_verbosity(level)
     optuna.logging.enable_propagation()
     try:
         with caplog.at_level(logging.DEBUG):
@@ -383,7 +385,8 @@ def test_optuna_neither_speaks_nor_is_silenced(caplog: pytest.LogCaptureFixture)
         assert not [each for each in caplog.records if each.levelno >= logging.INFO]
         optuna.create_study(study_name="heard")
         assert any("heard" in each.message for each in caplog.records)
+        assert optuna.logging.get_verbosity() == level
     finally:
         optuna.logging.disable_propagation()
-    assert optuna.logging.get_verbosity() == level
+        optuna.logging.set_verbosity(before)
     assert list(warnings.filters) == filters

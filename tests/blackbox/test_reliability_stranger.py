@@ -138,7 +138,7 @@ def speechless(x):
     raise Speechless
 
 
-@pytest.mark.parametrize("timeout", [None, 30])
+@pytest.mark.parametrize("timeout", [None, pytest.param(30, marks=pytest.mark.slow)])
 def test_an_error_without_a_text_is_still_that_error(timeout):
     with pytest.raises(Speechless):
         minimize(speechless, timeout=timeout, **RUN)

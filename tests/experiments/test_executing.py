@@ -129,6 +129,7 @@ def test_ctrl_c_leaves_what_was_done_and_gives_the_rest_back(whole, tmp_path, mo
     assert plain(compare(*SMALL, out=tmp_path)) == plain(whole)
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_plan(apart, tmp_path):
     out = tmp_path / "out"
     both = [elsewhere(SMALL, out) for _ in range(2)]
@@ -150,7 +151,7 @@ def finished(out):
 
 @pytest.mark.parametrize(
     ("kills", "workers"),
-    [(2, 1), *(pytest.param(20, workers, marks=pytest.mark.slow) for workers in (1, 2))],
+    [(1, 1), *(pytest.param(20, workers, marks=pytest.mark.slow) for workers in (1, 2))],
 )
 def test_killed_at_any_moment_it_goes_on_to_the_same_end(kills, workers, tmp_path):
     arguments = (*SMALL[:2], 8 * kills, SMALL[3])

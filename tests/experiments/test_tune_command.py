@@ -168,7 +168,7 @@ def test_failures_alone_are_a_failure_with_a_page(mine, capsys):
         ("train", ["--method", "cma:popsiz=3"], "did you mean 'popsize'"),
         ("train", ["--at-once", "2"], "--at-once is for a batched objective"),
         ("poor", ["--fidelity", "hyperband"], "--fidelity and --steps go by what train tells"),
-        ("train", ["--storage", "nowhere://x/y"], "--storage names no database"),
+        ("train", ["--storage", "nowhere://x/y"], "is no database that there is"),
     ],
 )
 def test_what_makes_no_sense_is_said_before_anything_is_written(

@@ -136,6 +136,7 @@ def test_the_critical_difference_agrees_with_nemenyis_p_values(seed):
     assert 5 < found.alike().sum() < 25  # some of each
 
 
+@pytest.mark.slow  # statsmodels takes seconds to load
 @settings(max_examples=10)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_holm_is_that_of_statsmodels(p):
