@@ -111,6 +111,7 @@ def test_trials_of_living_processes_are_waited_for(file: Path) -> None:
     assert [each.state for each in result.finished] == [TrialState.COMPLETE] * 3
 
 
+@pytest.mark.slow
 def test_who_comes_too_late_gives_its_trial_up(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two processes see one trial left, and both begin one."""
     study = optuna.create_study(study_name="train", storage=f"sqlite:///{file}")

@@ -239,6 +239,7 @@ def test_another_budget_in_the_same_folder_is_refused(folder, capsys):
     assert "budget=60; this one has budget=61" in capsys.readouterr().err.replace("\n", " ")
 
 
+@pytest.mark.slow
 def test_workers_threads_and_parts(tmp_path):
     command = ["compare", "bbob:f=1:n=2", *COMPARE[2:]]  # workers start faster without torch
     command += ["--out", str(tmp_path), "--workers", "2", "--threads", "1"]

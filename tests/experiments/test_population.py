@@ -189,6 +189,7 @@ def test_scratch_is_what_a_call_holds_at_its_peak(monkeypatch, one_thread):
 
 
 @linux
+@pytest.mark.slow
 def test_scratch_is_measured_in_a_child():
     assert 0 <= memory.scratch("M1", 4, "tutorial", "cpu", 1) < 64
 

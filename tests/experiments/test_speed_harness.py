@@ -30,6 +30,7 @@ def test_both_sides_do_the_same_work(small, prepare, work):
     assert abs(peer - work) <= 0.2 * work, "but for the last generation or batch"
 
 
+@pytest.mark.slow
 def test_the_page_has_ratios_and_sizes(small, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
         harness_cases, "BENCHMARKS", [b for b in harness_cases.BENCHMARKS if "Random" in b.name]
