@@ -237,8 +237,8 @@ def _by_closure(name: str, count: int) -> Timed:
     return time.thread_time() - began, calls[0]
 
 
-def table(found: list[Timing]) -> Table:
-    """Return a line a measurement."""
+def tables(found: list[Timing]) -> list[Table]:
+    """Return the one table: a line a measurement."""
     rows = []
     for timing in found:
         low, high = _quartiles(timing)
@@ -276,7 +276,7 @@ def table(found: list[Timing]) -> Table:
         f"{number(1 / timing.ratio('ours'), 3)} times the loop by hand, one run after the other."
         for timing in many
     ]
-    return Table("Training", columns, rows, notes)
+    return [Table("Training", columns, rows, notes)]
 
 
 def _quartiles(timing: Timing) -> tuple[float, float]:
@@ -319,7 +319,7 @@ def save(found: list[Timing], folder: Path, content: Mapping[str, Any]) -> None:
 
 Made by `{content["command"]}`; the numbers are in `training.json`. {verdict}
 
-{table(found).markdown()}
+{tables(found)[0].markdown()}
 The network has {digits.PIXELS}, 32 and {digits.CLASSES} units; {digits.SOURCE}. By hand: take a
 minibatch, zero the gradients, forward, backward, step, read the loss. Ours: the same through
 `minimize`, with its budget, its record of each step and its incumbent.

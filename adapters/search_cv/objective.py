@@ -88,6 +88,9 @@ class EstimatorObjective:
     True
     """
 
+    batched = False
+    """A call takes one point; that it says so lets `minimize` read ``n``."""
+
     def __init__(
         self,
         estimator: BaseEstimator,

@@ -5,6 +5,7 @@ candidates share them. The samples are the long axis: with them last, products, 
 and pooling run along memory.
 
 To add a module, write a function of the trace, the module and its input, and name it in `MODULES`.
+A module of our own has that function as its static method ``stacked``.
 """
 
 import copy

@@ -169,7 +169,7 @@ def _parameter(trace: Trace, model: nn.Module, name: str) -> Any:
 
 
 def _module(trace: Trace, module: nn.Module, arguments: Any, settings: dict[str, Any]) -> Any:
-    make = MODULES.get(type(module))
+    make = MODULES.get(type(module)) or getattr(type(module), "stacked", None)
     if make is None:
         raise Unfit(f"it has a {type(module).__name__}")
     if settings or len(arguments) != 1 or not isinstance(arguments[0], Slot):

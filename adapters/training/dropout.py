@@ -5,7 +5,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from adapters.stack.layers import MODULES
 from adapters.stack.trace import Room, Slot, Trace
 
 LEAST_KEPT = 1e-30
@@ -38,6 +37,23 @@ class Draws:
         return torch.rand(shape, generator=self._generator, dtype=dtype, device=device)
 
 
+def _mask(drawn: Tensor, p: Tensor) -> Tensor:
+    return (drawn >= p) / (1 - p).clamp(min=LEAST_KEPT)
+
+
+def _add(trace: Trace, module: "CommonDropout", x: Slot) -> Slot:
+    """Add a dropout to a stack."""
+    if not module.training:
+        return x
+
+    def apply(room: Room | None, h: Tensor, p: Tensor) -> Tensor:
+        plain = h.shape[-1], *h.shape[1:-1]  # as the module itself would be given it
+        drawn = module.draws(plain, h.dtype).movedim(0, -1).contiguous()
+        return h * _mask(drawn, p.view(-1, *[1] * drawn.dim()))
+
+    return trace.emit(apply, x, trace.weight(module.p), alone=False)
+
+
 class CommonDropout(nn.Module):
     """`torch.nn.Dropout` whose draw does not depend on the training.
 
@@ -56,6 +72,8 @@ class CommonDropout(nn.Module):
         Frozen, shape (): with one for each training, they are stacked as weights are.
     """
 
+    stacked = staticmethod(_add)
+
     def __init__(self, layer: nn.Dropout, draws: Draws, like: Tensor) -> None:
         super().__init__()
         self.train(layer.training)
@@ -69,26 +87,6 @@ class CommonDropout(nn.Module):
         if not self.training:
             return x
         return x * _mask(self.draws(x.shape, x.dtype), self.p)
-
-
-def _mask(drawn: Tensor, p: Tensor) -> Tensor:
-    return (drawn >= p) / (1 - p).clamp(min=LEAST_KEPT)
-
-
-def _add(trace: Trace, module: CommonDropout, x: Slot) -> Slot:
-    """Add a dropout to a stack."""
-    if not module.training:
-        return x
-
-    def apply(room: Room | None, h: Tensor, p: Tensor) -> Tensor:
-        plain = h.shape[-1], *h.shape[1:-1]  # as the module itself would be given it
-        drawn = module.draws(plain, h.dtype).movedim(0, -1).contiguous()
-        return h * _mask(drawn, p.view(-1, *[1] * drawn.dim()))
-
-    return trace.emit(apply, x, trace.weight(module.p), alone=False)
-
-
-MODULES[CommonDropout] = _add
 
 
 def dropouts(model: nn.Module) -> list[nn.Dropout]:

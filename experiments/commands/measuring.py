@@ -54,11 +54,7 @@ def speed(options: Namespace) -> int:
         return _population(options)
     if options.device or options.threads:
         raise UsageError("--device and --threads belong to `experiments speed population`")
-    if options.topic == "training":
-        from experiments.commands.training import training_speed
-
-        return training_speed(options)
-    if options.topic in ("trainings", "halving"):
+    if options.topic in ("training", "trainings", "halving"):
         from experiments.commands.trainings import trainings_speed
 
         return trainings_speed(options)

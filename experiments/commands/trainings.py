@@ -1,4 +1,4 @@
-"""The commands ``speed trainings`` and ``speed halving``."""
+"""The commands ``speed training``, ``speed trainings`` and ``speed halving``."""
 
 import sys
 from argparse import Namespace
@@ -10,9 +10,8 @@ from experiments.report import to_json
 
 
 def trainings_speed(options: Namespace) -> int:
-    """Measure what many trainings at once cost; a missed goal is reported and is no failure."""
-    module = "halving_speed" if options.topic == "halving" else "trainings_speed"
-    measuring = import_module(f"experiments.{module}")
+    """Measure what trainings cost, by topic; a missed goal is reported and is no failure."""
+    measuring = import_module(f"experiments.{options.topic}_speed")
     from experiments.problems import digits
 
     try:

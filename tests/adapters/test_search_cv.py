@@ -191,9 +191,7 @@ def test_bad_input_says_what_is_wrong(given, text):
 def test_the_objective_is_a_function_for_all():
     folds = StratifiedKFold(3, shuffle=True)  # drawn once
     objective = EstimatorObjective(SVC(), *IRIS, Space(BOX, kernel="rbf"), cv=folds)
-    found = minimize(
-        objective, bounds=[objective.bounds] * objective.n, method="cma", budget=15, seed=0
-    )
+    found = minimize(objective, bounds=objective.bounds, method="cma", budget=15, seed=0)
     params = objective.space.decode(found.x)
     assert objective(**params) == found.fun < -0.9
     assert objective.fit(params).score(*IRIS) > 0.9
