@@ -36,6 +36,7 @@ class AppendedFile:
 
     def __init__(self, path: Path) -> None:
         self._path, self._handle, self.end = path, -1, 0
+        self._process = os.getpid()
         self._lock = _lock(path)
         try:
             with named(path, "can't be used"):
@@ -67,6 +68,12 @@ class AppendedFile:
         JournalError
             Where that fails, as on a full disk; then nothing of it is there.
         """
+        if os.getpid() != self._process:
+            raise JournalError(
+                f"journal={str(self._path)!r} belongs to process {self._process}, and this is a "
+                "copy of it that os.fork made: its run can't go on here. Leave the copy by "
+                "os._exit, or begin a run of its own in it"
+            )
         try:
             written = os.write(self._handle, line)
             while written < len(line):
@@ -105,6 +112,8 @@ class AppendedFile:
         handle, self._handle = self._handle, -1
         if handle >= 0:
             os.close(handle)
+        if os.getpid() != self._process:  # a copy that was forked: the lock is not its own
+            return
         # Its name goes first: whoever waits for the lock then sees that it guards nothing.
         with contextlib.suppress(OSError):
             Path(self._lock.lock_file).unlink()

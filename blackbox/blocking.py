@@ -19,9 +19,16 @@ Returned = TypeVar("Returned")
 
 
 def drive(asking: Generator[Ask, Told, Returned], evaluate: Evaluate) -> Returned:
-    """Answer every ask of a generator by `evaluate`; give what it returns."""
+    """Answer every ask of a generator by `evaluate`; give what it returns.
+
+    Where `evaluate` has ``follow(run) -> Evaluate``, a generator that is
+    `blackbox.types.Resumable` is shown to it first: it may put that back to where it stood.
+    """
     told: Told | None = None
     try:
+        follow = getattr(evaluate, "follow", None)
+        if follow is not None and hasattr(asking, "resume"):
+            evaluate = follow(asking)
         while True:
             try:
                 ask = next(asking) if told is None else asking.send(told)

@@ -1,4 +1,4 @@
-"""When to stop a run from outside: evaluations, seconds, a target."""
+"""When to stop a run from outside: evaluations, seconds, a target; and when its end is doubted."""
 
 import math
 from dataclasses import dataclass
@@ -9,6 +9,8 @@ from blackbox.types import Stop
 
 FAILURE_LIMIT = 1000
 """Failed evaluations in a row after which a run is stopped."""
+DOUBTFUL = 3
+"""Failed evaluations in a row at the end of a run from which its end says nothing."""
 
 
 class Halt(BaseException):
@@ -81,3 +83,30 @@ class Budget:
     def _spent(what: str, keyword: str) -> Stop:
         reason = f"the budget of {what} is spent; raise {keyword}= to go on"
         return Stop(reason, success=False, status=1)
+
+
+def doubt(stop: Stop, history: History) -> Stop:
+    """Take back the success of a run that ended among failures.
+
+    A failed point counts as worse than any, a slope that failed as 0: to a method, an outage of the
+    objective looks like the surroundings of a minimum. So its word is not taken where most
+    evaluations since its best point failed, or the last `DOUBTFUL` of all.
+
+    Parameters
+    ----------
+    stop
+        Why the method ended.
+    history
+        What happened; where nothing gave a finite value, that is all there is to say.
+    """
+    if not stop.success or not math.isfinite(history.best_value):
+        return stop
+    since, failed = history.since_best
+    if 2 * failed > since:
+        what = f"{failed} of the {since} evaluations since its best point failed"
+    elif history.lost_in_a_row >= DOUBTFUL:
+        what = f"its last {history.lost_in_a_row} evaluations failed"
+    else:
+        return stop
+    reason = f"{what}, so that this may be no minimum; go on from x. The method said: {stop.reason}"
+    return stop._replace(reason=reason, success=False, status=3)

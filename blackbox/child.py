@@ -92,8 +92,11 @@ def unpack_error(packed: bytes, text: str) -> BaseException:
 def main() -> None:
     """Answer requests until there are no more."""
     requests, replies = _PIPES[:] = _take_pipes()
-    replies.write(MAGIC)
-    replies.flush()
+    try:
+        replies.write(MAGIC)
+        replies.flush()
+    except BrokenPipeError:  # given up before it was ready: nothing to say
+        os._exit(1)
     functions: Functions = {}
     alive = _Alive()
     while len(header := requests.read(REQUEST.size)) == REQUEST.size:

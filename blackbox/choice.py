@@ -136,6 +136,7 @@ def choose_method(
             _chain(rows, free, settings, tol),
             "batch",
             None,
+            plans=any("schedule" in own for own in settings.values()),
         )
     if (problem.lower == problem.upper).all():
         return chosen._replace(algorithm=AllFixed())

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
-from blackbox.budget import Budget, Halt
+from blackbox.budget import Budget, Halt, doubt
 from blackbox.history import History
 from blackbox.objective import Objective
 from blackbox.types import Array, Ask, Callback, Stop, Told
@@ -87,8 +87,21 @@ class Evaluator:
             return self._validation.measure(ask, told)
         return told
 
+    def begin(self) -> None:
+        """Look at what is known beforehand. Raises `Halt` where that is enough."""
+        self._budget.check(self._history)
+
+    def count_rounds(self, size: int) -> None:
+        """Count so many batches as one generation: values come one by one."""
+        if self._validation is not None:
+            self._validation.round = size
+
     def finish(self, stop: Stop) -> Stop:
         """Take in why the run ended; return what its result should go by."""
+        return self._conclude(doubt(stop, self._history))
+
+    def _conclude(self, stop: Stop) -> Stop:
+        """Evaluate what is left to do; return what the result should go by."""
         if self._validation is None:
             return stop
         return self._validation.restore(self._validation.close(stop))

@@ -143,7 +143,7 @@ class Electing(Announcing):
             self._spend_last(ask.points[fits])
         raise Halt(self._budget.spent())
 
-    def finish(self, stop: Stop) -> Stop:
+    def _conclude(self, stop: Stop) -> Stop:
         """Evaluate the last winner, then the solver's own end point where the budget allows.
 
         In place of both, the point with the lowest validation loss where that is the result.

@@ -21,7 +21,7 @@ from blackbox.lines import (
     read_header,
     unpack,
 )
-from blackbox.types import Problem
+from blackbox.types import Array, Evaluated, Problem
 
 WHOLE = 100_000
 """Numbers up to which starts and bounds are written out; of more a digest is enough to compare."""
@@ -49,7 +49,8 @@ def make_header(
     The budget is not part of it: it may be raised when a run goes on, where the method does not
     plan by it. Functions are known by their names only.
     """
-    whole = problem.n * (2 + len(problem.starts)) <= WHOLE
+    past = None if problem.past is None else _table(problem.past)
+    whole = problem.n * (2 + len(problem.starts)) + (0 if past is None else past.size) <= WHOLE
     put = pack if whole else digest
     return {
         "journal": SCHEMA,
@@ -58,7 +59,8 @@ def make_header(
         "n": problem.n,
         "lower": put(problem.lower),
         "upper": put(problem.upper),
-        "starts": put(problem.starts),
+        "starts": put(problem.starts if past is None else problem.starts[:0]),
+        "past": None if past is None else put(past),
         "whole": whole,
         "dtype": problem.dtype.name,
         "constraints": len(problem.constraints),
@@ -72,6 +74,12 @@ def make_header(
         **{name: to_plain(value) for name, value in settings.items()},
         "made with": {"budget": problem.budget, **_machine()},
     }
+
+
+def _table(past: Evaluated) -> Array:
+    """Return points and in the last column their values, or ranks where these are unknown."""
+    values = np.arange(len(past.points)) if past.values is None else past.values
+    return np.column_stack([past.points, values])
 
 
 def same_seed(header: Mapping[str, Any] | None, seed: Any) -> Any:
@@ -95,7 +103,7 @@ def read_recipe(path: str | os.PathLike[str]) -> dict[str, Any]:
             for what, is_missing in (
                 ("constraints", header["constraints"]),
                 ("a Hessian", header["hessian"]),
-                ("its start and bounds, which are long", not header["whole"]),
+                ("its start, past and bounds, which are long", not header["whole"]),
                 ("the state of its generator", type(header["seed"]) is not int),
                 ("all of its options", not _is_whole(header["options"])),
                 *_of_minimize(header),
@@ -109,9 +117,11 @@ def read_recipe(path: str | os.PathLike[str]) -> dict[str, Any]:
             )
         n = header["n"]
         starts, lower, upper = (unpack(header[name], n) for name in ("starts", "lower", "upper"))
+        past = None if header.get("past") is None else unpack(header["past"], n + 1)
         return {
             "method": header["method"],
-            "x0": starts if len(starts) else None,
+            "x0": starts if len(starts) and past is None else None,
+            "warm_start": None if past is None else (past[:, :-1], past[:, -1]),
             "bounds": Bounds(lower[0], upper[0]),
             "gradients": header["gradients"] != "none",
             "dtype": header["dtype"],

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from blackbox.constraints import FEASIBILITY
 from blackbox.diagnosis.terms import Terms
+from blackbox.evaluated import Memory
 from blackbox.failures import FailureCounts
 from blackbox.thinned import Thinned
 from blackbox.trace import Trace
-from blackbox.types import Array, Ask, Told
+from blackbox.types import Array, Ask, Evaluated, Told
 
 IMPROVEMENTS_KEPT = 10_000
 """Improvements that a history holds; of more, evenly spaced ones and the latest."""
@@ -60,6 +61,8 @@ class History:
         failed, are there too; losses on validation data are not.
     failures_in_a_row
         Failures since the last finite value, stencils aside.
+    lost_in_a_row
+        Failures since the last batch that gave any finite value, stencils among them.
     validation_count
         Evaluations on validation data.
     validated_x, validated_value
@@ -77,7 +80,9 @@ class History:
         tolerance: float = FEASIBILITY,
         changing: bool = False,
         terms: Terms | None = None,
+        keep_points: bool = False,
     ) -> None:
+        self._memory = Memory() if keep_points else None
         self.tolerance = tolerance
         self.terms = terms
         bounded = terms is not None and terms.lower is not None
@@ -97,6 +102,9 @@ class History:
         self.stencil_count = 0
         self.failures = FailureCounts()
         self.failures_in_a_row = 0
+        self.lost_in_a_row = 0
+        self._lost = 0
+        self._best_came = (0, 0)
         self.batch_count = 0
         self._violation = violation
         self._improvements: Thinned[Improvement] = Thinned(IMPROVEMENTS_KEPT)
@@ -165,7 +173,7 @@ class History:
         """
         k = len(values)
         self.gradient_count += gradients
-        self._count_in_a_row(values, stencil)
+        self._count_failures(values, stencil)
         if stencil:
             self.stencil_count += k
         elif k:
@@ -181,7 +189,20 @@ class History:
                 self._record_batch(points, values)
             if self.best_x is None:
                 self.best_x = points[0].copy()
+        if self._memory is not None and not provisional and points.dtype.kind == "f":
+            self._memory.add(points, values)
         self.evaluation_count += k
+
+    @property
+    def evaluated(self) -> Evaluated | None:
+        """Every point and its value, in order, if ``keep_points=True`` asked for them.
+
+        Shapes (m, n) and (m,); a failed evaluation is ``+inf``. Points of finite differences are
+        among them; of minibatches, only what was evaluated at full fidelity.
+        """
+        return None if self._memory is None else self._memory.all
+
+    _memory: Memory | None = None
 
     def record_full(self, points: Array, values: Array) -> None:
         """Count points evaluated at full fidelity, no batch of their own; keep what they improved.
@@ -198,6 +219,12 @@ class History:
         """Count one more evaluation of a point that was evaluated before."""
         self.repeat_count += 1
         self.evaluation_count += 1
+
+    def begin_with(self, past: Evaluated | None) -> None:
+        """Take the best of what is known beforehand for the incumbent, at no evaluations."""
+        if past is not None and past.values is not None:
+            best = past.points[0]
+            self.set_incumbent(best, float(past.values[0]), self.violation(best))
 
     def set_incumbent(self, x: Array, value: float, violation: float = 0.0) -> None:
         """Put an estimate, made of repeated evaluations, in the incumbent's place.
@@ -272,6 +299,7 @@ class History:
 
     def _improve(self, point: Array, value: float, nth: int) -> None:
         self.best_x, self.best_value = point.copy(), value
+        self._best_came = self.evaluation_count + nth, self._lost
         self._improvements.append(
             Improvement(
                 self.evaluation_count + nth,
@@ -282,17 +310,29 @@ class History:
             )
         )
 
-    def _count_in_a_row(self, values: Array, stencil: bool) -> None:
+    def _count_failures(self, values: Array, stencil: bool) -> None:
+        k = len(values)
+        if all_finite(values):
+            if k:
+                self.lost_in_a_row = 0
+            if not stencil:
+                self.failures_in_a_row = 0
+            return
+        good = np.flatnonzero(np.isfinite(values))
+        self._lost += k - len(good)
+        self.lost_in_a_row = 0 if len(good) else self.lost_in_a_row + k
         if stencil:
             return  # a centre that keeps failing is a failure whatever surrounds it
-        if all_finite(values):
-            self.failures_in_a_row = 0
-            return
-        k, good = len(values), np.flatnonzero(np.isfinite(values))
         if len(good):
             self.failures_in_a_row = k - 1 - int(good[-1])
         else:
             self.failures_in_a_row += k
+
+    @property
+    def since_best(self) -> tuple[int, int]:
+        """How many evaluations came after the incumbent's, and how many of them failed."""
+        spent, lost = self._best_came
+        return self.evaluation_count - spent, self._lost - lost
 
     @property
     def evaluations(self) -> NDArray[np.int64]:

@@ -206,22 +206,22 @@ class Journal:
             Where that fails, as on a full disk. Nothing has changed then.
         """
         assert self._next is None, "there is more to read"
-        kept, row = None, None
-        if len(values) and points.dtype.kind == "f":
-            if points.shape[1] <= POINTS_UP_TO:
+        kept, row, slopes = None, None, gradients
+        long = points.shape[1] > POINTS_UP_TO
+        if long and self._lean:
+            slopes = None
+        elif len(values) and points.dtype.kind == "f":
+            if not long:
                 kept = points
-            elif not self._lean and (row := self._leader(kind, values)) is not None:
+            elif (row := self._leader(kind, values)) is not None:
                 kept = points[row : row + 1]
-        slopes = gradients
-        if gradients is not None and (
-            self._gradients + gradients.nbytes > GRADIENTS_UP_TO
-            or (self._lean and points.shape[1] > POINTS_UP_TO)
-        ):
+        if slopes is not None and self._gradients + slopes.nbytes > GRADIENTS_UP_TO:
             slopes = None
         name = "" if kept is points else digest(points)
         batch = Batch(kind, name, seconds, values, kept, row, slopes, failed or {})
         self._write(write_batch(batch))
-        self._take_in(kind, values, slopes)
+        if slopes is not None or not self._lean:
+            self._take_in(kind, values, slopes)
         self._ended = None
         now = time.monotonic()
         if now - self._synced >= SYNC:
@@ -262,9 +262,12 @@ class Journal:
         self._file.add(line)
         self._lines += 1
 
-    def leave_to_snapshots(self) -> None:
-        """Keep no long points and gradients from here on: snapshots hold what is needed."""
-        self._lean = True
+    def leave_to_snapshots(self, lean: bool = True) -> None:
+        """Keep no long points and gradients from here on: snapshots hold what is needed.
+
+        False: keep them again.
+        """
+        self._lean = lean
 
     def mark(self) -> dict[str, Any]:
         """Return what names the latest line, once that is on disk.
@@ -281,13 +284,11 @@ class Journal:
             return place | {"digest": _digest(self.path, place), "gradients": self._gradients}
 
     def jump(self, mark: Mapping[str, Any]) -> bool:
-        """Go on after the line of a mark, where that is in this journal; return whether it is.
-
-        Before anything is read.
-        """
+        """Go on after the line of a mark, where that lies ahead; return whether it does."""
         lines = mark["lines"] if fits(self.path, mark) else 0
+        behind = self._lines if self._next is None else self._at - 1
         # A line that was left may be marked by a snapshot that was not used then.
-        if not 1 <= lines <= self._lines or any(lines in left for left in self._left):
+        if not behind <= lines <= self._lines or any(lines in left for left in self._left):
             return False
         self._gradients, self._jumped = mark["gradients"], True
         self._past.close()
@@ -374,9 +375,15 @@ def _digest(path: Path, place: Mapping[str, Any]) -> str:
 
 
 def _difference(name: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
-    words = {"lower": "the lower bounds", "upper": "the upper bounds", "starts": "x0"}
+    words = {
+        "lower": "the lower bounds differ",
+        "upper": "the upper bounds differ",
+        "starts": "x0 differs",
+        "past": "the points of warm_start differ",
+        "whole": "the number of points differs",
+    }
     if name in words:
-        return f"{words[name]} differ"
+        return words[name]
     return f"{name} is {there.get(name)!r:.60} there and {here.get(name)!r:.60} here"
 
 

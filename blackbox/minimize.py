@@ -25,11 +25,21 @@ from blackbox.objective import Jac, Objective
 from blackbox.problem import check_tolerance, make_problem, make_random
 from blackbox.progress import ProgressLine
 from blackbox.replay import Replayed
-from blackbox.result import Result, attach, make_result
-from blackbox.snapshot import Resumable, Snapshots
+from blackbox.result import Outcome, Result, make_result
+from blackbox.snapshot import Snapshots
 from blackbox.steady import check_steady, make_flow, search_steadily
-from blackbox.types import Algorithm, Callback, Problem, RandomStream, SteadyAlgorithm, Stop
+from blackbox.types import (
+    Algorithm,
+    Callback,
+    Evaluate,
+    Problem,
+    RandomStream,
+    Resumable,
+    SteadyAlgorithm,
+    Stop,
+)
 from blackbox.validation import Validation, find_validation
+from blackbox.warm_start import WarmStart, read_past
 from blackbox.workers import Workers, open_workers
 
 
@@ -63,6 +73,8 @@ def minimize(
     noisy: bool = False,
     integrality: Any = None,
     journal: str | os.PathLike[str] | None = None,
+    warm_start: WarmStart | None = None,
+    keep_points: bool = False,
     progress: bool = False,
 ) -> Result:
     """Minimize a function of one or more variables.
@@ -152,6 +164,13 @@ def minimize(
         A file to which every evaluation is written as the run goes. Where the file is there
         already, the run goes on from it: the same call again, after a kill, ends as if nothing had
         happened. See `blackbox.replay`.
+    warm_start
+        What is known of `fun` already, instead of `x0`: a journal (its path, or what `read_journal`
+        returned), a `Result`, or ``(points, values)``, shapes (m, n) and (m,). None of it is
+        evaluated again, or counted. The method learns from it what it can (`Method.past`), and the
+        result is no worse than the best of it, unless `fun` is noisy.
+    keep_points
+        Whether every point that is evaluated is kept, in ``result.history.evaluated``.
     progress
         Show a line on stderr.
 
@@ -192,7 +211,7 @@ def minimize(
     options, workers = _take_workers(options, workers)
     if on_interrupt not in ("raise", "return"):
         raise ValueError(f"on_interrupt is 'raise' or 'return'; got {on_interrupt!r}")
-    with ExitStack() as opened:
+    with Outcome(on_interrupt == "return") as outcome, ExitStack() as opened:
         spread = opened.enter_context(open_workers(workers, timeout))
         flow = make_flow(steady, spread)
         objective = Objective(
@@ -226,6 +245,7 @@ def minimize(
             hess=_bind(hess, args),
             hessp=_bind(hessp, args),
             callback=callback,
+            past=None if warm_start is None else read_past(warm_start),
         )
         if callable(method):
             own = Custom(method, bounds, constraints, options, tol)
@@ -245,7 +265,9 @@ def minimize(
             chosen.constraint_tolerance,
             objective.changing,
             make_terms(chosen, problem, limits, options),
+            keep_points,
         )
+        history.begin_with(problem.past)
         evaluated: Objective = objective
         if written is not None:
             header = make_header(
@@ -276,7 +298,7 @@ def minimize(
             noisy,
             stopper,
         )
-        snapshots = None
+        evaluate: Evaluate = evaluator
         if written is not None:
             parts: dict[str, Resumable] = {
                 "history": history,
@@ -286,11 +308,12 @@ def minimize(
             if stopper is not None:
                 parts["validation"] = stopper
             planned = chosen.plans or objective.changing or losses is not None
-            snapshots = Snapshots(written, parts, limits.evaluations if planned else None)
+            plan = limits.evaluations if planned else None
+            evaluate = Snapshots(written, evaluator, parts, plan)
         fields = {"method": chosen.name, "method_reason": chosen.reason, "seed": kept_seed}
         try:
             if flow is None:
-                stop = _search(chosen.algorithm, problem, rng, evaluator, snapshots)
+                stop = _search(chosen.algorithm, problem, rng, evaluator, evaluate)
             else:
                 run = cast(SteadyAlgorithm, chosen.algorithm).steady(problem, rng, flow.width)
                 flow.begin(objective.call, history, written)
@@ -299,17 +322,16 @@ def minimize(
                 written.finish(stop.reason, stop.success, history.elapsed())
         except BaseException as error:
             stop = evaluator.interrupt(Stop(describe(error), success=False, status=-1))
-            so_far = make_result(stop, problem, history, fields)
-            if isinstance(error, KeyboardInterrupt) and on_interrupt == "return":
-                return so_far
-            attach(error, so_far)
+            outcome.result = make_result(stop, problem, history, fields)
             raise
         finally:
             if objective.end is not None:
                 objective.end()
             if line is not None:
                 line.close()
-    return make_result(stop, problem, history, fields)
+        outcome.result = make_result(stop, problem, history, fields)
+    assert outcome.result is not None
+    return outcome.result
 
 
 def _take_workers(
@@ -351,16 +373,16 @@ def _search(
     algorithm: Algorithm,
     problem: Problem,
     rng: RandomStream,
-    evaluate: Evaluator,
-    snapshots: Snapshots | None,
+    evaluator: Evaluator,
+    evaluate: Evaluate,
 ) -> Stop:
     """Run the algorithm to its end in this thread."""
     try:
+        evaluator.begin()
         if isinstance(algorithm, Blocking):
             stop = algorithm.solve(problem, rng, evaluate)
         else:
-            run = algorithm.run(problem, rng)
-            stop = drive(run, evaluate if snapshots is None else snapshots.follow(run, evaluate))
+            stop = drive(algorithm.run(problem, rng), evaluate)
     except Halt as halt:
         stop = halt.stop
-    return evaluate.finish(stop)
+    return evaluator.finish(stop)

@@ -76,7 +76,7 @@ class Averaging(Evaluator):
     _incumbent: Estimate | None = None
     _repeats = 0
 
-    def finish(self, stop: Stop) -> Stop:
+    def _conclude(self, stop: Stop) -> Stop:
         """Let the solver's own end point challenge, where the budget allows; report the mean."""
         own: Any = stop.extras.get("x")
         try:
@@ -93,7 +93,7 @@ class Averaging(Evaluator):
                 reason=f"the search has spent its share of the budget of {budget} evaluations, "
                 "repeats have the rest; raise budget= to go on"
             )
-        return super().finish(self.interrupt(stop))
+        return super()._conclude(self.interrupt(stop))
 
     def interrupt(self, stop: Stop) -> Stop:
         """Put the incumbent's mean in place of a solver's single values."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from blackbox.budget import Budget, Halt
+from blackbox.budget import Budget, Halt, doubt
 from blackbox.choice import choose_method
 from blackbox.constraints import measure_violation
 from blackbox.evaluation import settle
@@ -17,7 +17,9 @@ from blackbox.history import History, all_finite
 from blackbox.journal import Journal
 from blackbox.lines import JournalError, digest
 from blackbox.problem import make_problem, make_random
+from blackbox.returned import as_told
 from blackbox.types import Array, Ask, Problem, RandomStream, Run, Stop, Told
+from blackbox.warm_start import WarmStart, read_past
 
 REPLAY_LIMIT = 1 << 26
 """Bytes of told values and gradients kept for pickling; past them a run is not picklable."""
@@ -57,6 +59,8 @@ class Optimizer:
     journal
         A file to which everything that is told is written first. Where it is there already, the run
         goes on from it: made again with the same arguments, or by `restore`.
+    warm_start
+        What is known already, instead of `x0`: as `minimize` takes it.
     **options
         The method's options.
 
@@ -100,6 +104,7 @@ class Optimizer:
         hess: Any = None,
         hessp: Any = None,
         journal: str | os.PathLike[str] | None = None,
+        warm_start: WarmStart | None = None,
         **options: Any,
     ) -> None:
         limits = Budget(budget)
@@ -114,6 +119,7 @@ class Optimizer:
             integrality=integrality,
             hess=hess,
             hessp=hessp,
+            past=None if warm_start is None else read_past(warm_start),
         )
         self._journal = None if journal is None else Journal(journal)
         try:
@@ -198,6 +204,7 @@ class Optimizer:
         self.method = chosen.name
         self._told: list[tuple[Array, Array | None]] = []
         self.history = History(measure_violation(problem.constraints), chosen.constraint_tolerance)
+        self.history.begin_with(problem.past)
         self._limits = limits
         self._kept = 0
         self._stop = self._pending = None
@@ -237,7 +244,7 @@ class Optimizer:
         if self._pending is None:
             raise RuntimeError(f"nothing left to tell: the run stopped ({self.reason})")
         told = Told(
-            _check_values(values, len(self._pending.points)),
+            as_told(values, len(self._pending.points)),
             self._check_gradients(gradients, self._pending),
         )
         self._receive(self._record(told))
@@ -282,7 +289,7 @@ class Optimizer:
         self._pending = ask._replace(points=ask.points[: int(left)]) if self._cut else ask
 
     def _end(self, stop: Stop) -> None:
-        self._stop, self._pending = stop, None
+        self._stop, self._pending = doubt(stop, self.history), None
         if self._run is not None:
             self._run.close()
 
@@ -386,14 +393,3 @@ class Optimizer:
             f"<Optimizer {self.method!r}: best {self.best_value:g} after {self.evaluations} "
             f"evaluations, {state}>"
         )
-
-
-def _check_values(values: ArrayLike, k: int) -> Array:
-    array = np.asarray(values)
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"values must be real numbers, shape ({k},); got {array.dtype}")
-    if array.shape != (k,):
-        raise ValueError(f"asked {k} points, told values of shape {array.shape}; tell ({k},)")
-    if np.isneginf(array).any():
-        raise ValueError("a value is -inf, so nothing could ever be better; tell NaN for a failure")
-    return array.astype(float)

@@ -19,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
-from blackbox import failures, history, thinned, trace
+from blackbox import evaluated, failures, history, thinned, trace
 from blackbox.diagnosis import terms
 from blackbox.lines import open_file
 
 KNOWN: dict[str, type[Any]] = {
     f"{module.__name__}.{name}": kind
-    for module in (failures, history, terms, thinned, trace)
+    for module in (evaluated, failures, history, terms, thinned, trace)
     for name, kind in vars(module).items()
     if isinstance(kind, type) and kind.__module__ == module.__name__
 } | {"scipy.optimize.OptimizeResult": OptimizeResult}

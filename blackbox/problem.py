@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy.optimize import Bounds, LinearConstraint, OptimizeWarning
 
-from blackbox.constraints import check_constraints
-from blackbox.types import Array, Callback, Problem, RandomStream, Scheme
+from blackbox.constraints import check_constraints, measure_violation
+from blackbox.evaluated import choose_best
+from blackbox.types import Array, Callback, Evaluated, Problem, RandomStream, Scheme
 
 
 def make_problem(
@@ -32,6 +33,7 @@ def make_problem(
     hess: Any = None,
     hessp: Callable[..., Any] | None = None,
     callback: Callback | None = None,
+    past: Evaluated | None = None,
 ) -> Problem:
     """Check what the user gave and return the `Problem`.
 
@@ -44,21 +46,30 @@ def make_problem(
         itself: ``n``, ``dtype``, ``blocks``.
     gradients, scheme, dtype, budget, changing, full_every, validate_every, noisy, hess, hessp
         See `Problem`, as for `callback`; a `dtype` of None is the objective's, else float64.
+    past
+        Points and values, in any order, instead of `x0`.
 
     Raises
     ------
     TypeError, ValueError
         That name the argument, before anything is evaluated.
     """
+    if past is not None and x0 is not None:
+        raise ValueError(
+            "x0 and warm_start both say where to begin, and they need not agree; leave x0 out "
+            "(x0=None), or add it to the points of warm_start"
+        )
     starts = None if x0 is None else check_starts(x0)
     # Only an objective that speaks our adapters' protocol means by these names what we do.
     names = ("n", "dtype", "blocks") if hasattr(fun, "batched") else ()
     says = {name: getattr(fun, name) for name in names if hasattr(fun, name)}
     expected = says.get("n")
-    lower, upper = check_bounds(bounds, expected if starts is None else starts.shape[1])
+    given = starts if past is None else past.points
+    lower, upper = check_bounds(bounds, expected if given is None else given.shape[1])
     if expected is not None and expected != len(lower):
         raise ValueError(
-            f"x0 (or bounds) has {len(lower)} coordinates, but the objective takes {expected}"
+            f"{'x0' if past is None else 'warm_start'} (or bounds) has {len(lower)} coordinates, "
+            f"but the objective takes {expected}"
         )
     if constraints is None:
         constraints = ()
@@ -72,6 +83,11 @@ def make_problem(
     starts = np.empty((0, len(lower))) if starts is None else clip_starts(starts, lower, upper)
     if integers is not None:
         starts = np.where(integers, np.round(starts), starts)
+    if past is not None:
+        past = choose_best(past, lower, upper, integers, measure_violation(constraints))
+        starts = past.points[:1].copy()
+        if noisy or changing:
+            past = past._replace(values=None)
     return Problem(
         lower,
         upper,
@@ -90,6 +106,7 @@ def make_problem(
         hess=hess,
         hessp=hessp,
         callback=callback,
+        past=past,
     )
 
 

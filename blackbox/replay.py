@@ -22,6 +22,9 @@ from blackbox.types import Array
 ALIKE = 0.01
 """How far values that are computed again may be off: half precision and the order of sums."""
 
+Evaluating = Callable[[Array, NDArray[Any]], Array | None]
+"""Fills the values, (k,), of points, (k, n); gives their gradients, (k, n), or None."""
+
 
 class Replayed(Objective):
     """Wraps an `Objective`: what a journal holds comes from there, all else is written to it.
@@ -43,6 +46,7 @@ class Replayed(Objective):
 
     def __init__(self, objective: Objective, journal: Journal, history: History) -> None:
         self._objective, self._journal, self._history = objective, journal, history
+        self.gradients = objective.gradients  # asked for at every step
         self.done, self.failed = 0, {}
         self._again = False
         """Whether gradients were computed again, which need not give the last digit again."""
@@ -60,12 +64,8 @@ class Replayed(Objective):
 
     def values_and_gradients(self, points: Array, out: NDArray[Any]) -> Array:
         """Fill `out` and return the gradients, as `Objective.values_and_gradients`."""
-        gradients = np.empty(points.shape)
-
-        def evaluate(some: Array, values: NDArray[Any]) -> Array:
-            return self._objective.values_and_gradients(some, values)
-
-        self._fill("gradients", points, out, evaluate, gradients)
+        gradients = self._fill("gradients", points, out, self._objective.values_and_gradients)
+        assert gradients is not None
         return gradients
 
     def gradients_alone(self, points: Array) -> Array:
@@ -98,48 +98,49 @@ class Replayed(Objective):
         return called
 
     def _fill(
-        self,
-        kind: str,
-        points: Array,
-        out: NDArray[Any],
-        evaluate: Callable[[Array, NDArray[Any]], Array | None],
-        gradients: Array | None = None,
-    ) -> None:
-        """Fill `out` and `gradients`, from the journal as far as that goes.
+        self, kind: str, points: Array, out: NDArray[Any], evaluate: Evaluating
+    ) -> Array | None:
+        """Fill `out` and return the gradients, from the journal as far as that goes.
 
         It may hold a part of a batch: of one that the budget cut, or an exception.
         """
         self.done, self.failed, at = 0, {}, 0
+        if self._journal.peek() is None:  # as at most times: without copies
+            self._history.let_clock_go()
+            return self._evaluate(kind, points, out, evaluate)
+        gradients = np.empty(points.shape) if kind == "gradients" else None
         while at < len(points) and (batch := self._next(kind, points[at:], at)) is not None:
             end = at + len(batch.values)
             out[at:end] = batch.values
             if gradients is not None:
                 gradients[at:end] = self._slopes(batch, points[at:end], evaluate)
             self.done = at = end
-        if at == len(points):
-            return
-        rest, values, told = (points[at:], out[at:], None) if at else (points, out, None)
-        self._objective.done = 0
+        if at < len(points):
+            told = self._evaluate(kind, points[at:], out[at:], evaluate, at)
+            if gradients is not None:
+                gradients[at:] = told
+        return gradients
+
+    def _evaluate(
+        self, kind: str, points: Array, out: NDArray[Any], evaluate: Evaluating, at: int = 0
+    ) -> Array | None:
+        """Evaluate points, of a batch from row `at` on, and write down what came of them."""
+        objective, told = self._objective, None
+        objective.done = 0
         try:
-            told = evaluate(rest, values)
+            told = evaluate(points, out)
         finally:
-            done, failed = self._objective.done, self._objective.failed
+            done, failed = objective.done, objective.failed
             self.done = at + done
             if failed:
                 self.failed |= {at + row: how for row, how in failed.items()}
-            if done < len(rest):
-                rest, values = rest[:done], values[:done]
-            if done and (told is not None or gradients is None):
-                self._write(kind, rest, values, told, failed)
-        if gradients is not None:
-            gradients[at:] = told
+            if done < len(points):
+                points, out = points[:done], out[:done]
+            if done and (told is not None or kind != "gradients"):
+                self._write(kind, points, out, told, failed)
+        return told
 
-    def _slopes(
-        self,
-        batch: Batch,
-        points: Array,
-        evaluate: Callable[[Array, NDArray[Any]], Array | None],
-    ) -> Array:
+    def _slopes(self, batch: Batch, points: Array, evaluate: Evaluating) -> Array:
         """Return a batch's gradients; computed again where they were too long to keep."""
         if batch.gradients is not None:
             self._objective.recall(batch.values, batch.gradients)

@@ -122,7 +122,31 @@ def _beats(history: History, problem: Problem, x: Any, value: float) -> bool:
     return history.best_violation <= max(own, FEASIBILITY if large else 0.0)
 
 
-def attach(error: BaseException, result: Result) -> None:
-    """Leave the result so far on the exception; some refuse attributes."""
-    with contextlib.suppress(AttributeError, TypeError):
-        error.result = result  # type: ignore[attr-defined]
+class Outcome:
+    """What a run has come to, which whatever is raised takes along: for ``with``, around all of it.
+
+    Also Ctrl-C while files and workers are being closed, when the run itself is over.
+
+    Attributes
+    ----------
+    result
+        The result so far; to be set. With an exception before that there is none.
+    """
+
+    result: "Result | None" = None
+
+    def __init__(self, returns: bool) -> None:
+        self._returns = returns
+
+    def __enter__(self) -> "Outcome":
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
+        """Leave the result on the exception; swallow Ctrl-C where the result is to be returned."""
+        if error is None or self.result is None:
+            return False
+        if self._returns and isinstance(error, KeyboardInterrupt):
+            return True
+        with contextlib.suppress(AttributeError, TypeError):  # some refuse attributes
+            error.result = self.result  # type: ignore[attr-defined]
+        return False

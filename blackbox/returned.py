@@ -52,6 +52,18 @@ def as_vector(values: Any, k: int) -> Array:
     return array if array.dtype == np.float64 else array.astype(float)
 
 
+def as_told(values: Any, k: int) -> Array:
+    """Return the values, (k,), that an `Optimizer` is told."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"values must be real numbers, shape ({k},); got {array.dtype}")
+    if array.shape != (k,):
+        raise ValueError(f"asked {k} points, told values of shape {array.shape}; tell ({k},)")
+    if np.isneginf(array).any():
+        raise ValueError("a value is -inf, so nothing could ever be better; tell NaN for a failure")
+    return array.astype(float)
+
+
 def as_pair(told: Any) -> tuple[Any, Any]:
     """Return a value and its gradient, neither looked at."""
     if not (isinstance(told, Sequence) and len(told) == 2):

@@ -4,8 +4,12 @@ A snapshot (``run.journal.snapshot``, format: `blackbox.packing`) holds what a r
 from the beginning of one of its steps, and which line of the journal that was. The way back is then
 the lines after it.
 
-It is written for runs all of whose parts can say where they stand: `state` and `resume`, as the
-rules of gradient descent have them. Parts know nothing of files.
+It is written while a run is driven all of whose parts can say where they stand
+(`blackbox.types.Resumable`), as the rules of gradient descent do. Parts know nothing of files.
+
+Where a run is driven by another that can't, as in a chain, the way to its beginning is replayed,
+and from there on it is put back. Each such run has a file of its own, in the order in which they
+began: ``run.journal.snapshot``, ``run.journal.snapshot2`` ...
 """
 
 import logging
@@ -13,14 +17,14 @@ import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from numpy.typing import NDArray
 
 from blackbox.journal import Journal, fits
 from blackbox.lines import JournalError
 from blackbox.packing import BROKEN, Unstorable, pack, read_packed, unpack, write_packed
-from blackbox.types import Array, Ask, Evaluate, Run, Told
+from blackbox.types import Array, Ask, Evaluate, Resumable, Told
 
 LOG = logging.getLogger("blackbox")
 FORMAT = 1
@@ -30,31 +34,17 @@ TIMES = 50
 """... and it is so many times what the last one took: at most a fiftieth of a run goes there."""
 
 
-@runtime_checkable
-class Resumable(Protocol):
-    """A part of a run that can be put back to where it stood."""
-
-    def state(self) -> Mapping[str, Any] | None:
-        """Return numbers, texts and arrays, in mappings and lists; None where that can't be said.
-
-        At the beginning that is for the whole run; later for this moment only.
-        """
-        ...
-
-    def resume(self, state: Mapping[str, Any]) -> None:
-        """Go back to what `state` returned, in a part that was made by the same arguments."""
-        ...
-
-
 class Snapshots:
-    """Writes the snapshots of a run, and puts it back to the latest.
+    """An `Evaluate` that writes snapshots of the runs that it answers, and puts them back to those.
 
     Parameters
     ----------
     journal
         The run's; it has begun.
+    evaluate
+        Who evaluates.
     parts
-        What the run goes through, by names: history, evaluator, objective ...
+        What every run goes through, by names: history, evaluator, objective ...
     plan
         The budget, where anything depends on it; else None. A snapshot under another one is of no
         use.
@@ -66,13 +56,24 @@ class Snapshots:
     """
 
     def __init__(
-        self, journal: Journal, parts: Mapping[str, Resumable], plan: int | None = None
+        self,
+        journal: Journal,
+        evaluate: Evaluate,
+        parts: Mapping[str, Resumable],
+        plan: int | None = None,
     ) -> None:
-        self._journal, self._parts, self._plan = journal, dict(parts), plan
-        self._path = snapshot_path(journal.path)
+        self._journal, self._evaluate = journal, evaluate
+        self._parts, self._plan = dict(parts), plan
+        self._count = 0
+        self._path = journal.path
         self._due = 0.0
 
-    def follow(self, run: Run, evaluate: Evaluate) -> Evaluate:
+    def __call__(self, ask: Ask) -> Told:
+        """Evaluate what is asked by a run that can't be put back."""
+        self._journal.leave_to_snapshots(False)
+        return self._evaluate(ask)
+
+    def follow(self, run: Resumable) -> Evaluate:
         """Put a run, not yet begun, back to its latest snapshot; return what is to answer it.
 
         Raises
@@ -80,19 +81,19 @@ class Snapshots:
         JournalError
             If the snapshot is this run's and yet can't be taken in.
         """
-        if not isinstance(run, Resumable):
-            return evaluate
         self._parts["run"] = run
         if self._gather() is None:
-            return evaluate
+            return self
+        self._count += 1
+        self._path = snapshot_path(self._journal.path, self._count)
         self._journal.leave_to_snapshots()
         self._restore()
-        self._due = time.monotonic() + SECONDS
+        self._due = max(self._due, time.monotonic() + SECONDS)
 
         def watched(ask: Ask) -> Told:
             if time.monotonic() >= self._due and self._journal.peek() is None:
                 self._write()
-            return evaluate(ask)
+            return self._evaluate(ask)
 
         return watched
 
@@ -159,15 +160,29 @@ class Snapshots:
         LOG.warning("%s is of no use: %s%s", self._path, why, words)
 
 
-def snapshot_path(journal: Path) -> Path:
-    """Return where the snapshot of a journal lies."""
-    return journal.with_name(f"{journal.name}.snapshot")
+def snapshot_path(journal: Path, number: int = 1) -> Path:
+    """Return where a snapshot lies, by the journal and which of its runs that is."""
+    return journal.with_name(f"{journal.name}.snapshot{number if number > 1 else ''}")
 
 
 def best_of(journal: Path) -> tuple[Array, float] | None:
-    """Return the best point, (n,), and its value from a journal's snapshot; None without one."""
+    """Return the best point, (n,), and its value from a journal's snapshots; None without one."""
+    begin = snapshot_path(journal).name
     try:
-        with read_packed(snapshot_path(journal)) as (content, arrays):
+        names = [each.name for each in journal.parent.iterdir() if each.name.startswith(begin)]
+    except OSError:
+        return None
+    numbers = [name[len(begin) :] or "1" for name in names]
+    known = [int(number) for number in numbers if number.isascii() and number.isdigit()]
+    for number in sorted(known, reverse=True):  # each has all that was there before it
+        if (best := _best_in(snapshot_path(journal, number), journal)) is not None:
+            return best
+    return None
+
+
+def _best_in(path: Path, journal: Path) -> tuple[Array, float] | None:
+    try:
+        with read_packed(path) as (content, arrays):
             if content["blackbox snapshot"] != FORMAT or not fits(journal, content["mark"]):
                 return None
             found = unpack(content["parts"], arrays)["history"]

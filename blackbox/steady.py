@@ -172,7 +172,8 @@ def search_steadily(
     """Keep `flow` full of what `run` proposes, and tell each value as it comes.
 
     When the budget or the time is spent, points under way are waited for, recorded, and not told.
-    When the search stops for another reason, they are given up.
+    When the search stops for another reason, they are given up. A generation, for `patience`, is as
+    many values as there are points under way.
 
     Parameters
     ----------
@@ -187,7 +188,9 @@ def search_steadily(
     -------
     Why it ended.
     """
+    evaluate.count_rounds(flow.width)
     try:
+        evaluate.begin()
         stop = _search(run, flow, evaluate, budget, history)
     except Halt as halt:
         stop = halt.stop

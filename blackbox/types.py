@@ -1,8 +1,8 @@
 """The nouns of the core: what is searched, asked, told, and why a run stopped."""
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,6 +89,23 @@ Callback = Callable[..., object]
 Scheme = Literal["2-point", "3-point", "cs"]
 
 
+class Evaluated(NamedTuple):
+    """Points and their values.
+
+    Attributes
+    ----------
+    points
+        Shape (m, n), float64.
+    values
+        Shape (m,), float64; a failed evaluation is ``+inf``. None where they can't be compared with
+        those that a run is told: of a noisy objective, of one that changes from batch to batch,
+        and where constraints are told as values.
+    """
+
+    points: Array
+    values: Array | None
+
+
 @dataclass(frozen=True, eq=False)
 class Problem:
     """All that a run may know of the problem.
@@ -127,6 +144,9 @@ class Problem:
         The Hessian and its product with a vector, as `scipy.optimize.minimize` takes them.
     callback
         For solvers that report iterations of their own.
+    past
+        What is known beforehand, the best first: distinct points inside the bounds. Then `starts`
+        is the best of them. None where nothing is known.
     """
 
     lower: Array
@@ -146,6 +166,7 @@ class Problem:
     hess: Any = None
     hessp: Callable[..., Any] | None = None
     callback: Callback | None = None
+    past: Evaluated | None = None
 
     @property
     def n(self) -> int:
@@ -156,6 +177,16 @@ class Problem:
     def bounded(self) -> bool:
         """Whether every variable has two finite bounds."""
         return bool(np.all(np.isfinite(self.lower)) and np.all(np.isfinite(self.upper)))
+
+    @property
+    def unseen(self) -> Array:
+        """Starts whose values are not known, (k, n)."""
+        known = self.past is not None and self.past.values is not None
+        return self.starts[:0] if known else self.starts
+
+    def begin_at(self, starts: Array) -> "Problem":
+        """Return the problem from other starts, (k, n), which alone say where to begin."""
+        return replace(self, starts=starts, past=None)
 
     def generations(self, k: int, sloped: bool = False) -> int | None:
         """Return how many batches of k points the budget allows; None where there is none.
@@ -203,6 +234,22 @@ to show how the run goes."""
 def default_interval(generations: int | None) -> int:
     """Return how many generations lie between two of them, in a run of so many."""
     return SELDOM if generations is None else max(SELDOM, generations // OFTEN)
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """A part of a run that can be put back to where it stood: see `blackbox.snapshot`."""
+
+    def state(self) -> Mapping[str, Any] | None:
+        """Return numbers, texts and arrays, in mappings and lists; None where that can't be said.
+
+        At the beginning that is for the whole run; later for this moment only.
+        """
+        ...
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go back to what `state` returned, in a part that was made by the same arguments."""
+        ...
 
 
 class Proposal(NamedTuple):

@@ -134,7 +134,14 @@ class Validation:
     held
         Evaluations of the budget that are held back, for values at full fidelity; 0 where all
         values are.
+
+    Attributes
+    ----------
+    round
+        Batches that `patience` counts as one generation: 1, but where values come one by one.
     """
+
+    round = 1
 
     def __init__(
         self,
@@ -222,10 +229,12 @@ class Validation:
 
     def _count(self, better: bool) -> None:
         self._idle = 0 if better else self._idle + 1
-        if self._patience is None or self._idle < self._patience:
+        if self._patience is None or self._idle < self._patience * self.round:
             return
         if self._losses is None:
             unit = "evaluations at full fidelity" if self._held else "generations"
+            if self.round > 1:
+                unit = f"values, {self._patience} rounds of {self.round}"
             reason = f"stopped early: the incumbent has not improved for {self._idle} {unit}"
         elif self._history.validated_x is None:
             reason = f"stopped early: {self._idle} validations gave no finite loss"

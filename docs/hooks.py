@@ -43,6 +43,11 @@ WORDS = {
         "strict": "optional; always kept",
     },
     "start": {"used": "begins at x0", "seeded": "x0 joins what is drawn"},
+    "past": {
+        "learnt": "its first distribution or population comes from the points",
+        "start": "begins at the best point",
+        "best": "only compares with the best point",
+    },
 }
 
 
@@ -112,8 +117,9 @@ def _facts(row: Method) -> Iterable[tuple[str, str]]:
     if row.hessian:
         yield "Hessian", "used where given"
     yield "a batch is", row.batch
-    for field in ("bounds", "start", "constraints", "integers", "noise"):
-        yield field, WORDS[field][getattr(row, field)]
+    for field in ("bounds", "start", "past", "constraints", "integers", "noise"):
+        name = "`warm_start`" if field == "past" else field
+        yield name, WORDS[field][getattr(row, field)]
     if row.many_starts:
         yield "several starts", "all of them are evaluated"
     yield (

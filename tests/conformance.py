@@ -32,6 +32,7 @@ LAWS = {
     11: "one variable, one point",
     12: "a pickled run goes on where it was",
     13: "memory does not grow with the evaluations",
+    14: "what is known beforehand is learnt from, and never lost",
 }
 NOT_BUILT: dict[int, str] = {}
 """Laws that no method is tested for, and why."""

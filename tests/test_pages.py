@@ -1,14 +1,26 @@
-"""The pages under docs/ are tests: their Python runs, block by block."""
+"""The pages under docs/ are tests: their Python runs, block by block.
+
+Examples of a family differ in the name and a rate: the fast suite runs a third of them.
+"""
 
 from pathlib import Path
 
 import pytest
 
 from blackbox import ALGORITHMS
+from tests.blackbox.conftest import draw, families_of
 from tests.documents import PAGES, blocks, name_of, run
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def slow(page: Path) -> bool:
+    return bool(families_of(page.stem)) and draw(page.stem) % 3 > 0
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.slow] if slow(page) else []) for page in PAGES],
+    ids=name_of,
+)
 def test_a_page_runs_block_by_block(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from blackbox import ALGORITHMS, minimize
 from experiments.cli import main
+from tests.conftest import leave_undrawn
 from tests.documents import PAGES, README, ROOT, Block, blocks, name_of, run
 
 PYTHON = [block for block in blocks(README) if block.language == "python"]
@@ -77,6 +78,8 @@ def test_commands_run(
 ) -> None:
     """Those that take long are run by tests of their own; here they must know their name."""
     monkeypatch.chdir(tmp_path)
+    if command not in COMPARISONS or smaller:
+        leave_undrawn(monkeypatch)
     for name, code in FILES.items():
         (tmp_path / name).write_text(code)
     _, *arguments = shlex.split(command) + SMALL * smaller
@@ -86,7 +89,7 @@ def test_commands_run(
     if arguments[0] == "journal":
         minimize(lambda x: float(x @ x), [1.0], method="cma", budget=9, journal=arguments[-1])
     if arguments[0] == "tune":
-        arguments += ["--budget", "3"]
+        arguments += ["--budget", "3", "--workers", "1"]
     if arguments[0] in {"reproduce", "speed", "agreement", "diagnosis", "drop-in", "reliability"}:
         arguments.append("--help")
     try:

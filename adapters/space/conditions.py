@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from adapters.space.choices import Choice
 from adapters.space.parameter import Parameter, same
 from adapters.space.ranges import Float, Log
@@ -39,7 +41,7 @@ def check_conditions(name: str, parameters: Mapping[str, Parameter]) -> tuple[Co
             try:
                 values.append(parent.decode(parent.encode(value)))
             except (TypeError, ValueError) as error:
-                raise ValueError(f"{says} is {value!r}: {error}") from None
+                raise ValueError(f"{says} is {value!r}: {error}{_hint(value)}") from None
         if not values:
             raise ValueError(f"{says} is one of no values: name one")
         found.append((other, tuple(values)))
@@ -53,6 +55,15 @@ def _several(wanted: Any, parent: Parameter) -> tuple[Any, ...]:
     if isinstance(parent, Choice) and any(same(wanted, option) for option in parent.options):
         return (wanted,)
     return wanted
+
+
+def _hint(value: Any) -> str:
+    """Say how several values are given, where something like them was."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if not isinstance(value, (list, set, frozenset, range)) or not value:
+        return ""
+    return f"; for any one of several values give a tuple, {tuple(value)!r:.60}"
 
 
 def in_order(conditions: Mapping[str, Sequence[Condition]]) -> list[str]:

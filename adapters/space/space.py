@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
@@ -209,9 +210,20 @@ class Space:
         """
         return hold(self._conditions[name], params)
 
-    def draw(self, rng: np.random.Generator) -> Params:
-        """Return values drawn uniformly from the unit box."""
-        return self._decode(rng.random(self.n).tolist())
+    def draw(self, rng: int | np.random.Generator) -> Params:
+        """Return values drawn uniformly from the unit box.
+
+        Parameters
+        ----------
+        rng
+            What draws; or a seed, which gives the same values each time.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is neither, or no seed.
+        """
+        return self._decode(_as_generator(rng).random(self.n).tolist())
 
     def suggest(self, trial: "optuna.Trial") -> Params:
         """Ask an Optuna trial for the parameters that are active, in an order that can know.
@@ -337,6 +349,20 @@ class Space:
 
     def __reduce__(self) -> Any:
         return Space, (dict(self.parameters),)
+
+
+def _as_generator(rng: Any) -> np.random.Generator:
+    """Return a generator as it is, or one made of a seed."""
+    if isinstance(rng, np.random.Generator):
+        return rng
+    if isinstance(rng, bool) or not isinstance(rng, Integral):
+        raise TypeError(
+            "draw: rng is a numpy Generator, numpy.random.default_rng(seed), or a seed, an int; "
+            f"got {rng!r:.60}"
+        )
+    if rng < 0:
+        raise ValueError(f"draw: a seed must be at least 0; got {rng!r}")
+    return np.random.default_rng(int(rng))
 
 
 def _as_parameter(name: str, value: Any) -> Parameter:

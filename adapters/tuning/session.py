@@ -5,6 +5,7 @@ process lives. One whose process died is marked as failed, does not count, and i
 """
 
 import contextlib
+import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,8 @@ from adapters.tuning.presence import Presence
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
+
+LOG = logging.getLogger("blackbox")
 
 OWNER = "process"
 """Of a trial: the token of the process that runs it."""
@@ -134,7 +137,9 @@ class Session:
             return False
         if self._steps is not None and self._steps_taken(self._trials()) > self._steps:
             mine.granted = step
-            mine.trial.set_user_attr(REASON, f"cut: all {self._steps} steps are taken")
+            reason = f"all {self._steps} steps are taken"
+            mine.trial.set_user_attr(REASON, f"cut: {reason}")
+            LOG.info("trial %d was cut after %d steps: %s", number, mine.done, reason)
             return False
         return True
 

@@ -1,5 +1,6 @@
 """One run of the library cma on a problem: what it samples, made fit to be asked and told."""
 
+import math
 import warnings
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
@@ -14,6 +15,7 @@ from blackbox.algorithms.cmaes_integers import (
     rounded,
 )
 from blackbox.algorithms.cmaes_noise import Uncertainty
+from blackbox.algorithms.cmaes_past import Prior, fit_prior
 from blackbox.history import all_finite
 from blackbox.types import Array, Ask, Problem, RandomStream, Stop, Told
 
@@ -82,15 +84,21 @@ class Strategy:
         self._bounded = _has_bounds(problem)
         self._integers = problem.integrality if _has_integers(problem) else None
         wide = _widened(problem)
-        if start is None:
+        if wide.n > problem.n:
+            options = _widened_options(options)
+        prior = _learn(options, wide) if start is None else None
+        if prior is not None:
+            start = prior.mean
+            options = {**options, **_first_step(options, prior)}
+        elif start is None:
             start = wide.start(rng)
         elif wide.n > problem.n:
             start = np.append(start, 0.5)
-        if wide.n > problem.n:
-            options = _widened_options(options)
         sigma0, settings = _settings(options, wide, rng)
         with warnings.catch_warnings():  # and another in each strategy
             self.es: Any = cma.CMAEvolutionStrategy(start, sigma0 * shrink, settings)
+        if prior is not None:
+            _correlate(self.es, prior.correlations)
         # In high dimension it adapts the step by two points that mirror each other; what checks
         # them draws from the global random state.
         self.es.adapt_sigma.check_consistency = _trust
@@ -119,6 +127,10 @@ class Strategy:
             # The library's transformation can miss a bound by a rounding error.
             points = np.clip(points, self._lower, self._upper)
         return points
+
+    def widen(self, points: Array) -> Array:
+        """Return points, (k, n), as the library has them: of one variable it needs two."""
+        return points if self._n > 1 else np.column_stack([points, np.full(len(points), 0.5)])
 
     def settle(self, values: Array) -> Array:
         """Put a value worse than all before in the place of failures.
@@ -254,6 +266,34 @@ def first_stds(options: Mapping[str, Any], problem: Problem) -> Array:
     return np.broadcast_to(sigma0 * stds, problem.n)
 
 
+def _learn(options: Mapping[str, Any], problem: Problem) -> Prior | None:
+    """What the points say that are known beforehand."""
+    if problem.past is None:
+        return None
+    return fit_prior(problem.past.points, first_stds(options, problem))
+
+
+def _first_step(options: Mapping[str, Any], prior: Prior) -> dict[str, Any]:
+    """The first step size and its factors, unless the user gave one of them."""
+    if not options.keys().isdisjoint({"sigma0", "CMA_stds"}):
+        return {}
+    sigma0 = float(np.exp(np.log(prior.stds).mean()))
+    return {"sigma0": sigma0, "CMA_stds": prior.stds / sigma0}
+
+
+def _correlate(es: Any, correlations: Array) -> None:
+    """Begin with these correlations, where the library's sampler has any."""
+    with warnings.catch_warnings():  # the library adds a filter of its own
+        from cma.sampler import GaussFullSampler
+
+    if isinstance(es.sm, GaussFullSampler):
+        n = len(correlations)
+        root = np.linalg.cholesky(correlations)
+        # An update by weights that sum to 1 puts the vectors' own covariance in place.
+        es.sm.update(list(math.sqrt(n) * root.T), np.full(n, 1 / n))
+        es.sm.update_now(-1)
+
+
 def _settings(
     options: Mapping[str, Any], problem: Problem, rng: RandomStream
 ) -> tuple[float, dict[str, Any]]:
@@ -302,13 +342,18 @@ def _widened(problem: Problem) -> Problem:
     """Give a problem of one variable a second that counts for nothing: cma needs two."""
     if problem.n > 1:
         return problem
+    past = problem.past
+    if past is not None:
+        past = past._replace(points=np.column_stack([past.points, np.full(len(past.points), 0.5)]))
     low, high = (0.0, 1.0) if problem.bounded else (-np.inf, np.inf)
     starts = np.column_stack([problem.starts, np.full(len(problem.starts), 0.5)])
     lower, upper = np.append(problem.lower, low), np.append(problem.upper, high)
     integers = problem.integrality
     if integers is not None:
         integers = np.append(integers, False)
-    return replace(problem, lower=lower, upper=upper, starts=starts, integrality=integers)
+    return replace(
+        problem, lower=lower, upper=upper, starts=starts, integrality=integers, past=past
+    )
 
 
 def _widened_options(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -39,6 +39,7 @@ class LQ(CMA):
 
         es, surrogate = strategy.es, SurrogatePopulation(None)
         surrogate.model.settings.max_absolute_size = es.popsize
+        _show_past(surrogate.model, strategy, problem)
         while not (reasons := es.stop()):
             values = yield from _rank(surrogate, strategy, strategy.ask())
             if values.min() == np.inf:
@@ -51,6 +52,19 @@ class LQ(CMA):
             if np.isfinite(optimum).all():
                 es.inject([optimum])
         return conclude([Descent(dict(reasons), es.countiter, es.countevals)], problem.budget)
+
+
+def _show_past(model: Any, strategy: Strategy, problem: Problem) -> None:
+    """Let the model learn from the best of what is known beforehand, as much as it holds."""
+    past = problem.past
+    if past is None or past.values is None:
+        return
+    points, values = strategy.widen(past.points), past.values.clip(-_LARGEST, _LARGEST)
+    with np.errstate(all="ignore"):  # points may lie on a line
+        model.add_data_row(points[0], values[0])  # from now on it knows how many it holds
+        for i in range(min(int(model.max_size), len(points)) - 1, 0, -1):
+            model.add_data_row(points[i], values[i])
+        model.sort()
 
 
 def _rank(surrogate: Any, strategy: Strategy, points: Array) -> Generator[Ask, Told, Array]:

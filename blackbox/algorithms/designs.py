@@ -45,8 +45,8 @@ class Design(ABC):
     def run(self, problem: Problem, rng: RandomStream) -> Run:
         """Start a run; starts that were given come first, in a batch of their own."""
         batches = self.draw(problem, rng)
-        if len(problem.starts):
-            yield Ask(problem.starts.copy())
+        if len(problem.unseen):
+            yield Ask(problem.unseen.copy())
         width = problem.upper - problem.lower
         for unit in batches:
             # A full step from the lower bound may miss the upper one by a rounding error.
@@ -109,7 +109,7 @@ class LatinHypercube(Design):
         """Return batches of one design after another."""
         size = self.popsize
         if problem.budget is not None:
-            size = problem.budget - len(problem.starts)
+            size = problem.budget - len(problem.unseen)
         return self._points(max(1, min(size, CELLS // problem.n)), problem.n, rng)
 
     def _points(self, size: int, n: int, rng: RandomStream) -> Iterator[Array]:
@@ -147,7 +147,7 @@ class Grid(Design):
         n, sides = problem.n, self.points
         if sides is None:
             budget = USUAL_BUDGET if problem.budget is None else problem.budget
-            sides = _sides(max(1, budget - len(problem.starts)), n)
+            sides = _sides(max(1, budget - len(problem.unseen)), n)
         if n * math.log(sides) > math.log(CELLS) + 1e-9:
             raise ValueError(
                 f"a grid of points={sides} an axis has {sides}^{n} points for n = {n} variables, "

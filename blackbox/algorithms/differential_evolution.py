@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import (
     Bounds,
     NonlinearConstraint,
@@ -36,6 +37,9 @@ class DifferentialEvolution(Blocking):
     with SLSQP, which unlike scipy's choice, trust-constr, stays inside the bounds; its gradients
     are the objective's own, or stencils of one batch each. Integer variables are not polished, nor
     is a noisy objective.
+
+    Of what is known beforehand, the best points take up to half of the first population, and are
+    not evaluated; the others are drawn uniformly, unless `init` is a population.
     """
 
     strategy: Any = "best1bin"
@@ -63,13 +67,20 @@ class DifferentialEvolution(Blocking):
     def steady(self, problem: Problem, rng: RandomStream, width: int) -> Steady:
         """Start a steady run: each trial replaces its parent once its value is there."""
         try:
-            self.solve(problem, rng, _take_first)
+            self.solve(replace(problem, past=None), rng, _take_first)
         except _First as drawn:
-            return SteadyEvolution(self, problem, rng, drawn.points)
+            first, known = drawn.points, np.empty(0)
+            if problem.past is not None and isinstance(self.init, str):
+                points = problem.past.points[: len(first) // 2]
+                first[: len(points)] = points
+                if problem.past.values is not None:
+                    known = problem.past.values[: len(points)]
+            return SteadyEvolution(self, problem, rng, first, known)
         raise RuntimeError("scipy's solver ended before it asked for anything")
 
     def _search(self, problem: Problem, rng: RandomStream, evaluate: Evaluate) -> Stop:
-        view = _Population(problem, evaluate)
+        first = self._first(problem, rng)
+        view = _Population(problem, evaluate, first)
         deferred = self.updating == "deferred"
         result = differential_evolution(
             view.value,
@@ -82,12 +93,12 @@ class DifferentialEvolution(Blocking):
             recombination=self.recombination,
             disp=self.disp,
             polish=False,
-            init=self.init,
+            init=self.init if first is None else first,
             atol=self.atol,
             updating=self.updating,
             workers=view.values if deferred else 1,
             constraints=tuple(_readable(read_constraint(c)) for c in problem.constraints),
-            x0=_inside(problem) if len(problem.starts) else None,
+            x0=_inside(problem) if first is None and len(problem.starts) else None,
             integrality=problem.integrality,
             **stream(rng),
         )
@@ -99,6 +110,19 @@ class DifferentialEvolution(Blocking):
             _polish(problem, evaluate, result)
         # Its best point is the best one told, and feasible.
         return Stop(str(result.message), bool(result.success), 0 if result.success else 2, nit)
+
+    def _first(self, problem: Problem, rng: RandomStream) -> Array | None:
+        """The first population, (k, n), with what is known beforehand; None without it."""
+        if problem.past is None or not isinstance(self.init, str):
+            return None
+        width = problem.upper - problem.lower
+        size = max(5, self.popsize * int(np.count_nonzero(width)))  # as scipy counts
+        first: Array = problem.lower + rng.random((size, problem.n)) * width
+        if problem.integrality is not None:
+            first = np.where(problem.integrality, np.round(first), first)
+        known = problem.past.points[: size // 2]
+        first[: len(known)] = known
+        return first
 
 
 class _First(BaseException):
@@ -116,9 +140,15 @@ def _take_first(ask: Ask) -> Told:
 class _Population:
     """The objective as scipy's solver calls it: for a generation, or for one point."""
 
-    def __init__(self, problem: Problem, evaluate: Evaluate) -> None:
+    def __init__(self, problem: Problem, evaluate: Evaluate, first: Array | None) -> None:
         self._problem, self._evaluate = problem, evaluate
-        self._start = problem.starts[0] if len(problem.starts) else None
+        self._start = problem.starts[0] if len(problem.starts) and first is None else None
+        self._known, self._values, self._first = problem.starts[:0], np.empty(0), 0
+        past = problem.past
+        if first is not None and past is not None and past.values is not None:
+            self._first = len(first)
+            self._known, self._values = past.points[: self._first // 2], past.values
+            self._values = self._values[: len(self._known)]
 
     def values(self, fun: Callable[..., Any], points: Iterable[Array]) -> list[float]:
         """Evaluate a generation, (k, n), as one batch; scipy's ``workers``."""
@@ -131,8 +161,28 @@ class _Population:
             first, self._start = self._start, None
             if np.allclose(batch[0], first, rtol=1e-9, atol=0):
                 batch[0] = first
-        told: list[float] = self._evaluate(Ask(batch)).values.tolist()
-        return told
+        told, new = np.empty(len(batch)), np.ones(len(batch), bool)
+        if len(self._known):
+            told, new = self._recall(batch)
+        if new.any():
+            told[new] = self._evaluate(Ask(batch[new])).values
+        values: list[float] = told.tolist()
+        return values
+
+    def _recall(self, batch: Array) -> tuple[Array, NDArray[np.bool_]]:
+        """Return what is known of a batch, and which of its points are new.
+
+        scipy scales points to the unit box and back, which may round them.
+        """
+        told, new = np.empty(len(batch)), np.ones(len(batch), bool)
+        near = 1e-12 * (self._problem.upper - self._problem.lower)
+        for point, value in zip(self._known, self._values, strict=True):
+            same = (np.abs(batch - point) <= near).all(axis=1)
+            told[same], new[same] = value, False
+        self._first -= len(batch)
+        if self._first <= 0:
+            self._known = self._known[:0]
+        return told, new
 
     def value(self, x: Array) -> float:
         """Evaluate one point, (n,)."""

@@ -42,6 +42,8 @@ class SteadyEvolution:
         What is searched, and the only source of randomness.
     first
         Shape (k, n): the first population.
+    known
+        Shape (j,): values of the first j of them, which are not evaluated.
 
     Raises
     ------
@@ -49,7 +51,9 @@ class SteadyEvolution:
         For a strategy that scipy does not have.
     """
 
-    def __init__(self, options: Any, problem: Problem, rng: RandomStream, first: Array) -> None:
+    def __init__(
+        self, options: Any, problem: Problem, rng: RandomStream, first: Array, known: Array
+    ) -> None:
         self._options, self._rng = options, rng
         self._problem, self._first = problem, first
         # As in scipy, members are points of a unit box, in which an integer has a unit to itself.
@@ -57,7 +61,8 @@ class SteadyEvolution:
         self._width = high - self._low
         self._members = (first - self._low) / self._width
         self._values = np.full(len(first), np.inf)
-        self._proposed = self._accepted = 0
+        self._values[: len(known)] = known
+        self._proposed = self._accepted = len(known)
         self._scale = 0.0
 
     def propose(self) -> Proposal | Stop:

@@ -38,8 +38,8 @@ class Direct(Blocking):
         return shelter(partial(self._search, problem), evaluate)
 
     def _search(self, problem: Problem, evaluate: Evaluate) -> Stop:
-        if len(problem.starts):
-            evaluate(Ask(problem.starts.copy()))
+        if len(problem.unseen):
+            evaluate(Ask(problem.unseen.copy()))
         result = direct(
             Pointwise(problem, evaluate, gradients=False).value,
             Bounds(problem.lower, problem.upper),

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from scipy.optimize import OptimizeWarning
 
+from blackbox.algorithms.option_values import check_values
 from blackbox.types import Algorithm
 
 
@@ -62,6 +63,10 @@ class Method:
         ``"used"``: begins at x0; ``"seeded"``: x0 joins a population or chain that is drawn.
     many_starts
         Whether the algorithm itself takes several starts, (k, n), and evaluates all of them.
+    past
+        What it does with what is known beforehand (`minimize`'s ``warm_start``): ``"learnt"``: its
+        first distribution or population comes from the points; ``"start"``: begins at the best of
+        them; ``"best"``: only compares with the best.
     batch
         What its batches are.
     proof
@@ -120,6 +125,7 @@ class Method:
     constraints: Literal["native", "lagrangian", "penalty"] = "penalty"
     integers: Literal["native", "rounded", "refused"] = "rounded"
     noise: Literal["handled", "tolerated", "exact"] = "exact"
+    past: Literal["learnt", "start", "best"] = "start"
     many_starts: bool = False
     tolerates_failures: bool = False
     changing: bool = False
@@ -184,6 +190,8 @@ class Method:
         ValueError
             For an option that is not known (scipy's own methods warn instead), a habit of gradient
             descent where the method is none, or a value that the method refuses.
+        TypeError
+            For a value that is no number where the option is one.
         """
         from blackbox.algorithms.descent.habits import HABITS
 
@@ -204,7 +212,14 @@ class Method:
             warnings.warn(
                 f"Unknown solver options: {', '.join(unknown)}", OptimizeWarning, stacklevel=4
             )
-        algorithm: Algorithm = kind(**{k: v for k, v in options.items() if k in known})
+        given = {name: value for name, value in options.items() if name in known}
+        try:
+            algorithm: Algorithm = kind(**given)
+        except (TypeError, ValueError) as error:
+            if not any(name in str(error) for name in given):  # else it says what is wrong itself
+                check_values(self.name, kind, given, arrays=self.lenient)
+            raise
+        check_values(self.name, kind, given, arrays=self.lenient)
         return algorithm
 
 

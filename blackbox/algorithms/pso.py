@@ -54,6 +54,8 @@ class Swarm:
     def first(self, problem: Problem, rng: RandomStream) -> Array:
         """Draw positions in the box; starts that were given take the place of the first ones.
 
+        Of what is known beforehand, the best points take up to half of them.
+
         Raises
         ------
         ValueError
@@ -68,7 +70,17 @@ class Swarm:
             problem.upper - problem.lower
         )
         x[: len(problem.starts)] = problem.starts
+        if problem.past is not None:
+            known = problem.past.points[: self.swarmsize // 2]
+            x[: len(known)] = known
         return x
+
+    def known(self, problem: Problem) -> Array:
+        """Return the values of the first positions that are known beforehand, (k,)."""
+        past = problem.past
+        if past is None or past.values is None:
+            return np.empty(0)
+        return past.values[: self.swarmsize // 2]
 
 
 @dataclass(frozen=True)
@@ -108,7 +120,8 @@ class PSO(Swarm):
         shape, width = (self.swarmsize, problem.n), upper - lower
         x = self.first(problem, rng)
         v = rng.uniform(-width, width, shape)
-        p, fp = x.copy(), (yield Ask(x.copy())).values
+        p, known = x.copy(), self.known(problem)
+        fp = np.append(known, (yield Ask(x[len(known) :].copy())).values)
         best = _Best(self, p, fp)
         for iteration in range(self.maxiter):
             noise_p, noise_g = rng.random(shape), rng.random(shape)
@@ -127,7 +140,8 @@ class PSO(Swarm):
         shape, width = (self.swarmsize, problem.n), upper - lower
         x = self.first(problem, rng)
         v = np.array([-width + rng.random(problem.n) * (width + width) for _ in x])
-        p, fp = x.copy(), (yield Ask(x.copy())).values.copy()
+        p, known = x.copy(), self.known(problem)
+        fp = np.append(known, (yield Ask(x[len(known) :].copy())).values)
         best = _Best(self, p, fp)
         for iteration in range(self.maxiter):
             noise_p, noise_g = rng.random(shape), rng.random(shape)
@@ -160,9 +174,12 @@ class _SteadySwarm:
         width = problem.upper - problem.lower
         self._v = np.array([-width + rng.random(problem.n) * (width + width) for _ in self._x])
         self._p, self._fp = self._x.copy(), np.full(len(self._x), np.inf)
+        known = options.known(problem)
+        self._fp[: len(known)] = known
         self._best = _Best(options, self._p, self._fp)
         self._idle = deque(range(len(self._x)))
-        self._proposed = self._accepted = 0
+        self._idle.rotate(-len(known))  # these have waited least
+        self._proposed = self._accepted = len(known)
         self._improved = False
 
     def propose(self) -> Proposal | Stop:

@@ -28,8 +28,8 @@ class Random:
 
     def run(self, problem: Problem, rng: RandomStream) -> Run:
         """Start a run; starts that were given come first, in a batch of their own."""
-        if len(problem.starts):
-            yield Ask(problem.starts.copy())
+        if len(problem.unseen):
+            yield Ask(problem.unseen.copy())
         width = problem.upper - problem.lower
         while True:
             yield Ask(problem.lower + rng.random((self.popsize, problem.n)) * width)

@@ -53,8 +53,8 @@ class SHGO(Blocking):
                 f"variables (up to {CORNERS}); give the option n=, a number of points other than "
                 "100, or use method='differential_evolution'"
             )
-        if len(problem.starts):
-            evaluate(Ask(problem.starts.copy()))
+        if len(problem.unseen):
+            evaluate(Ask(problem.unseen.copy()))
         own = self.minimizer_kwargs is None
         view = LocalView(problem, evaluate, _SLSQP_STEP, slopes=own)
         default = {"method": "SLSQP", "jac": view.slope, "options": {"ftol": 1e-12}}

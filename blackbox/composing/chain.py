@@ -1,7 +1,9 @@
 """Chains: one method after another, each from the best point so far."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -65,6 +67,7 @@ class Chain(Composite):
     def parts(self, problem: Problem, rng: RandomStream) -> Plan:
         """Rounds of one part for each method."""
         seen = _Seen(problem, self.constraint_tolerance)
+        seen.begin_with(problem.past)
         problem = replace(problem, callback=None)
         pauses = [Pause() for _ in self.algorithms[:-1]]
         try:
@@ -134,6 +137,10 @@ class _Seen(History):
             broken = np.array([max(self.violation(x) - self.tolerance, 0.0) for x in ask.points])
             self.latest = ask.points[int(np.lexsort((values, broken))[0])].copy()
 
+    def state(self) -> dict[str, Any]:
+        """Return all that was seen."""
+        return {name: value for name, value in super().state().items() if name != "_problem"}
+
     @property
     def handed_on(self) -> Array | None:
         """The best point, (n,), or where values can't be compared the best of the latest batch."""
@@ -143,9 +150,10 @@ class _Seen(History):
 def _shown(problem: Problem, seen: _Seen, share: float | None) -> Problem:
     """The problem from the best point so far, with what it may spend."""
     x = seen.handed_on
-    starts = problem.starts if x is None else x[None].copy()
+    if x is not None and (seen.evaluation_count or problem.past is None):
+        problem = problem.begin_at(x[None].copy())
     budget = None if share is None or math.isinf(share) else max(1, int(share))
-    return replace(problem, starts=starts, budget=budget)
+    return replace(problem, budget=budget)
 
 
 class _Recorded(Limit):
@@ -156,6 +164,14 @@ class _Recorded(Limit):
 
     def after(self, ask: Ask, told: Told) -> None:
         self.seen.take(ask, told)
+
+    def state(self) -> dict[str, Any]:
+        """Return what was counted."""
+        return {"seen": self.seen.state()}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go back to what `state` returned."""
+        self.seen.resume(state["seen"])
 
 
 class _Share(_Recorded):
@@ -192,3 +208,12 @@ class _Stalled(_Recorded):
             return Stop("it stopped gaining", success=False, status=1)
         self._counted, self._value = seen.evaluation_count, seen.best_value
         return None
+
+    def state(self) -> dict[str, Any]:
+        """Return what was counted."""
+        return {"seen": self.seen.state(), "counted": self._counted, "value": self._value}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go back to what `state` returned."""
+        super().resume(state)
+        self._counted, self._value = int(state["counted"]), float(state["value"])

@@ -55,6 +55,8 @@ class Lagrangian(Composite):
         while rounds < most:
             view.begin()
             shown = replace(view.problem, starts=x[None])
+            if rounds:  # each goes on from the one before
+                shown = view.problem.begin_at(x[None])
             if self.share is not None:  # what the method plans with, as a schedule does
                 shown = replace(shown, budget=self.share)
             stop = yield Part(self.algorithm, shown, view, _Share(self.share))

@@ -1,9 +1,9 @@
 """Algorithms made of others: a run in parts, each of an algorithm of its own."""
 
 from abc import abstractmethod
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from blackbox.types import (
     Problem,
     Proposal,
     RandomStream,
+    Resumable,
     Run,
     Steady,
     SteadyAlgorithm,
@@ -63,7 +64,7 @@ class Pause:
 
 
 class Limit:
-    """When to end a part from outside; this one never does."""
+    """When to end a part from outside; this one never does, and can't say where it stands."""
 
     def before(self, ask: Ask) -> Stop | None:
         """Return a stop in place of the evaluation of `ask`, or None."""
@@ -71,6 +72,13 @@ class Limit:
 
     def after(self, ask: Ask, told: Told) -> None:
         """Take in what a batch gave."""
+
+    def state(self) -> dict[str, Any] | None:
+        """Return what was counted, for `blackbox.snapshot`; None where that can't be said."""
+        return None
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go back to what `state` returned."""
 
 
 Plan = Generator[Part, Stop, Stop]
@@ -114,7 +122,7 @@ class Composite(Blocking):
                 except StopIteration as end:
                     stop: Stop = end.value
                     return stop
-                ended = yield from _perform(part, rng)
+                ended = yield from _Stint(part, rng)
         finally:
             plan.close()
 
@@ -130,7 +138,7 @@ class _Ended(BaseException):
 def _solve(part: Part, rng: RandomStream, evaluate: Evaluate) -> Stop:
     algorithm, view, limit = part.algorithm, part.view, part.limit
     if not isinstance(algorithm, Blocking) or part.pause is not None:
-        return drive(_perform(part, rng), evaluate)
+        return drive(_Stint(part, rng), evaluate)
 
     def answer(ask: Ask) -> Told:
         asked = ask if view is None else view.outward(ask)
@@ -150,31 +158,75 @@ def _solve(part: Part, rng: RandomStream, evaluate: Evaluate) -> Stop:
     return stop if view is None else view.stop(stop)
 
 
-def _perform(part: Part, rng: RandomStream) -> Run:
-    view, limit, pause = part.view, part.limit, part.pause
-    run, ask = (None, None) if pause is None else (pause.run, pause.ask)
-    try:
-        if run is None or ask is None:
-            run = part.algorithm.run(part.problem, rng)
-            ask = next(run)
-        while True:
-            asked = ask if view is None else view.outward(ask)
-            if limit is not None and (over := limit.before(asked)) is not None:
-                if pause is not None:
-                    pause.run, pause.ask, run = run, ask, None
-                return over
-            told = yield asked
-            if limit is not None:
-                limit.after(asked, told)
-            ask = run.send(told if view is None else view.inward(asked, told))
-    except StopIteration as end:
-        if pause is not None:
-            pause.run = None
-        stop: Stop = end.value
-        return stop if view is None else view.stop(stop)
-    finally:
-        if run is not None:
-            run.close()
+class _Stint(Generator[Ask, Told, Stop]):
+    """A part's run, from where it begins or was paused to where it ends or is paused.
+
+    While it runs nothing else of the whole moves but what its limit counts.
+    """
+
+    def __init__(self, part: Part, rng: RandomStream) -> None:
+        pause = part.pause
+        self._part, self._ask = part, None if pause is None else pause.ask
+        if pause is None or pause.run is None or pause.ask is None:
+            self._run, self._ask = part.algorithm.run(part.problem, rng), None
+        else:
+            self._run = pause.run
+        self._asking = self._perform()
+
+    def send(self, told: Any) -> Ask:
+        """Take in what was told; return what is asked next."""
+        return self._asking.send(told)
+
+    def throw(self, *error: Any) -> Ask:
+        """Raise an error where it waits."""
+        return self._asking.throw(*error)
+
+    def close(self) -> None:
+        """End it."""
+        self._asking.close()
+
+    def state(self) -> dict[str, Any] | None:
+        """Return where it stands; None where that can't be said."""
+        run, limit = self._run, self._part.limit
+        if self._part.view is not None or not isinstance(run, Resumable):
+            return None
+        own, counted = run.state(), None if limit is None else limit.state()
+        if own is None or (limit is not None and counted is None):
+            return None
+        return {"run": own, "limit": counted}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go back to what `state` returned; before the first ask."""
+        run, limit = self._run, self._part.limit
+        assert isinstance(run, Resumable)
+        run.resume(state["run"])
+        if limit is not None:
+            limit.resume(state["limit"])
+        self._ask = None  # which was of another place
+
+    def _perform(self) -> Run:
+        view, limit, pause = self._part.view, self._part.limit, self._part.pause
+        run: Run | None = self._run
+        try:
+            ask = next(self._run) if self._ask is None else self._ask
+            while True:
+                asked = ask if view is None else view.outward(ask)
+                if limit is not None and (over := limit.before(asked)) is not None:
+                    if pause is not None:
+                        pause.run, pause.ask, run = run, ask, None
+                    return over
+                told = yield asked
+                if limit is not None:
+                    limit.after(asked, told)
+                ask = self._run.send(told if view is None else view.inward(asked, told))
+        except StopIteration as end:
+            if pause is not None:
+                pause.run = None
+            stop: Stop = end.value
+            return stop if view is None else view.stop(stop)
+        finally:
+            if run is not None:
+                run.close()
 
 
 class Counts:

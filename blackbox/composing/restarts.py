@@ -36,7 +36,7 @@ class Restarted(Composite):
         best: Stop | None = None
         rank, counts, runs = (math.inf, math.inf), Counts(), 0
         while True:
-            shown = problem if runs == 0 else replace(problem, starts=draw(problem, rng))
+            shown = problem if runs == 0 else problem.begin_at(draw(problem, rng))
             stop = yield Part(self.algorithm, shown)
             runs += 1
             counts.add(stop)

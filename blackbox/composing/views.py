@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from blackbox.constraints import FEASIBILITY, Constraints, seen_through
-from blackbox.types import Array, Ask, Callback, Problem, Stop, Told
+from blackbox.types import Array, Ask, Callback, Evaluated, Problem, Stop, Told
 
 
 class View(ABC):
@@ -46,6 +46,7 @@ class Free(View):
         free = self._free
         integrality = None if problem.integrality is None else problem.integrality[free]
         hess, hessp, callback = problem.hess, problem.hessp, problem.callback
+        past = problem.past
         if callable(hess):
             hess = self._see_hessian(hess)
         self.problem = replace(
@@ -53,6 +54,7 @@ class Free(View):
             lower=problem.lower[free],
             upper=problem.upper[free],
             starts=problem.starts[:, free],
+            past=None if past is None else past._replace(points=past.points[:, free]),
             constraints=seen_through(problem.constraints, self.embed, lambda j: j[..., free]),
             blocks=(),
             integrality=integrality,
@@ -167,6 +169,11 @@ class Rounded(View):
         return stop._replace(extras=extras)
 
 
+def _ranked(past: Evaluated | None) -> Evaluated | None:
+    """What is known beforehand without the values, which are not those that a run is told."""
+    return None if past is None else past._replace(values=None)
+
+
 TENTH = 100
 """Evaluations for each variable in which the level of `FeasibleFirst` falls to a tenth."""
 
@@ -192,7 +199,7 @@ class FeasibleFirst(View):
         self._decay = 0.1 ** (1 / (TENTH * problem.n))
         self._best: tuple[float, float] = np.inf, np.inf
         self._best_x: Array | None = None
-        self.problem = replace(problem, constraints=(), callback=None)
+        self.problem = replace(problem, constraints=(), callback=None, past=_ranked(problem.past))
 
     def inward(self, ask: Ask, told: Told) -> Told:
         """Add violations to the worst feasible value seen."""
@@ -244,7 +251,14 @@ class Augmented(View):
         self.equal: Array | float = 0.0
         self.positive: Array | float = 0.0
         self.begin()
-        self.problem = replace(problem, constraints=(), hess=None, hessp=None, callback=None)
+        self.problem = replace(
+            problem,
+            constraints=(),
+            hess=None,
+            hessp=None,
+            callback=None,
+            past=_ranked(problem.past),
+        )
 
     def begin(self) -> None:
         """Forget the best point so far: values before and after an update can't be compared."""

@@ -248,6 +248,16 @@ REFUSED = {
         ValueError,
         "a is active only where b is 'z'.*no option",
     ),
+    "a list": (
+        lambda: Space(a=Bool(when={"b": ["x", "y"]}), b=Choice("x", "y", "z")),
+        ValueError,
+        r"several values give a tuple, \('x', 'y'\)$",
+    ),
+    "an array": (
+        lambda: Space(a=Bool(when={"b": np.array([1, 2])}), b=Int(1, 3)),
+        ValueError,
+        r"several values give a tuple, \(1, 2\)$",
+    ),
     "real": (lambda: Space(a=Bool(when={"b": 0.5}), b=Float(0, 1)), ValueError, "never is"),
     "no value": (lambda: Space(a=Bool(when={"b": ()}), b=Bool()), ValueError, "name one"),
     "when": (lambda: Bool(when="b"), TypeError, "when must be a dictionary"),
@@ -263,6 +273,18 @@ REFUSED = {
 def test_refused_when_made(make, kind, says):
     with pytest.raises(kind, match=says):
         make()
+
+
+def test_draw_takes_a_seed():
+    space = Space(MIXED)
+    assert space.draw(3) == space.draw(np.int64(3)) == space.draw(np.random.default_rng(3))
+    assert space.draw(3) != space.draw(4)
+
+
+@pytest.mark.parametrize("rng", [None, True, 0.5, -1, np.random.RandomState(0)], ids=repr)
+def test_draw_says_what_it_wants(rng):
+    with pytest.raises(ValueError if rng == -1 else TypeError, match=r"^draw: .*seed"):
+        Space(MIXED).draw(rng)
 
 
 ENCODED = {

@@ -80,7 +80,7 @@ def test_one_run_is_a_training_loop_bit_for_bit(method, make, dtype, sampling):
 
 def test_many_runs_at_once_are_as_many_training_loops():
     objective = ModelObjective(network(), F.cross_entropy, *labelled(), batch_size=SIZE)
-    fun, k = Recording(objective), 64
+    fun, k = Recording(objective), 16
     starts = fun.x0 + 0.1 * np.random.default_rng(0).standard_normal((k, len(fun.x0)))
     options = {"lr": 0.01}
     minimize(fun, starts, method="adam", options=options, budget=k * (STEPS + 2), seed=3)

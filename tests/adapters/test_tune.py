@@ -155,12 +155,16 @@ def test_a_fidelity_saves_steps(fidelity: str, each: Any) -> None:
 
 @pytest.mark.parametrize("workers", [None, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("each", [yields, reports])
-def test_steps_are_never_more_than_the_budget(each: Any, workers: int | None) -> None:
-    result = tune(each, SPACE, "tpe", steps=33, seed=0, workers=workers)
+def test_steps_are_never_more_than_the_budget(
+    each: Any, workers: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", "blackbox"):
+        result = tune(each, SPACE, "tpe", steps=33, seed=0, workers=workers)
     assert result.steps == 33
     assert result.n_trials in ([6] if workers is None else [6, 7])  # both may be at their last
     assert result.trials["state"].tolist().count("pruned") >= 1
     assert "cut: all 33 steps" in result.trials["reason"].iloc[-1]
+    assert "was cut after" in caplog.text
 
 
 def test_a_training_that_never_reports_is_one_step() -> None:

@@ -46,7 +46,7 @@ def problems(draw, row):
 @pytest.mark.parametrize("examples", [6, pytest.param(100, marks=pytest.mark.slow)])
 def test_promises_hold(row, examples, failing):
     @settings(max_examples=examples)
-    @given(problem=problems(row), budget=st.integers(1, 250), seed=st.integers(0, 1000))
+    @given(problem=problems(row), budget=st.integers(1, 150), seed=st.integers(0, 1000))
     def hold(problem, budget, seed):
         check_promises(row, problem, failing, budget, seed)
 

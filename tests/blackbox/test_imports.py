@@ -5,6 +5,7 @@ import importlib
 import inspect
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,11 @@ def name_of(path):
     return str(path.relative_to(ROOT))
 
 
+@cache
+def parsed(path):
+    return ast.parse(path.read_text())
+
+
 def imported(tree):
     """Top-level names of all that a file imports, anywhere in it."""
     for node in ast.walk(tree):
@@ -39,7 +45,7 @@ def imported(tree):
 def test_imports_go_down_only(path):
     rank = FOLDERS.index(path.relative_to(ROOT).parts[0])
     above = set(FOLDERS[rank + 1 :]) | {"tests"}
-    assert not above & set(imported(ast.parse(path.read_text())))
+    assert not above & set(imported(parsed(path)))
 
 
 def test_all_three_folders_are_looked_at():
@@ -98,7 +104,7 @@ def test_public_names_exist_and_say_what_they_are(name):
 
 @pytest.mark.parametrize("path", CORE, ids=name_of)
 def test_everything_public_has_a_docstring(path):
-    tree = ast.parse(path.read_text())
+    tree = parsed(path)
     assert ast.get_docstring(tree), "the module has none"
     missing = []
 

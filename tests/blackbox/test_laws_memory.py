@@ -26,7 +26,7 @@ def endless(row):
 
 
 @pytest.mark.law(13)
-@pytest.mark.parametrize("many", [700, pytest.param(3000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("many", [500, pytest.param(3000, marks=pytest.mark.slow)])
 def test_memory_does_not_grow_with_the_evaluations(row, many, small, search):
     def run(budget):
         noise, calls = np.random.default_rng(0), itertools.count()

@@ -146,8 +146,9 @@ def test_an_error_without_a_text_is_still_that_error(timeout):
     assert result.history.failures["raised"].message == "Speechless"
 
 
-def test_numbers_of_numpy_are_numbers():
-    result = minimize(shifted_sphere, timeout=np.float32(30), workers=np.int64(1), **RUN)
+@pytest.mark.parametrize("timeout", [None, pytest.param(np.float32(30), marks=pytest.mark.slow)])
+def test_numbers_of_numpy_are_numbers(timeout):
+    result = minimize(shifted_sphere, timeout=timeout, workers=np.int64(1), **RUN)
     assert result.fun == minimize(shifted_sphere, **RUN).fun
 
 

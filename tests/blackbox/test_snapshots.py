@@ -31,7 +31,11 @@ def path(tmp_path):
 
 @pytest.fixture(autouse=True)
 def eager(monkeypatch):
-    """A snapshot at each step; gradients and points are too long to keep."""
+    be_eager(monkeypatch)
+
+
+def be_eager(monkeypatch):
+    """Write a snapshot at each step; gradients and points are too long to keep."""
     monkeypatch.setattr(snapshot, "SECONDS", 0.0)
     monkeypatch.setattr(snapshot, "TIMES", 0)
     monkeypatch.setattr(journal, "POINTS_UP_TO", 5)
@@ -53,6 +57,12 @@ class Mortal(Perceptron):
         if self.nowhere is not None:
             slopes[points[:, 0] > self.nowhere] = np.nan
         return values, slopes
+
+
+class Matrices(Mortal):
+    """Without vectors, which Muon does not take."""
+
+    blocks = ((2, 13),)
 
 
 class Epochs(Mortal):
@@ -155,9 +165,26 @@ def test_validation_losses_go_on(path):
     goes_on(path, x0=START, method="adam", patience=30, options=options, budget=120, **settings)
 
 
+FAST = ("Adam", "Muon")
+NAMES = [name for name in vars(torch.optim) if name[0].isupper()]
+NAMED = [n for n in NAMES if n not in ("Optimizer", "LBFGS", "SparseAdam")]
+OWN = {"SGD": {"momentum": 0.9}, "RMSprop": {"momentum": 0.9, "centered": True}}
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in NAMED]
+)
+@pytest.mark.parametrize("starts", [1, pytest.param(3, marks=pytest.mark.slow)])
+def test_torchs_own_optimizers_by_their_names_go_on(path, name, starts):
+    options = {"optimizer": name, "arguments": OWN.get(name, {}), "schedule": "linear"}
+    objective = Matrices if name == "Muon" else Mortal
+    settings = {"x0": START[:starts], "budget": starts * STEPS}
+    goes_on(path, objective, method="torch", options=options, **settings)
+
+
 def test_a_snapshot_is_small_and_the_journal_holds_no_long_numbers(path):
     minimize(Mortal(), START[0], method="adam", seed=1, budget=STEPS, journal=path)
-    assert path.stat().st_size < 600 + 120 * STEPS
+    assert path.stat().st_size < 700 + 120 * STEPS
     assert {p.name for p in path.parent.iterdir()} == {"run.journal", "run.journal.snapshot"}
     past = read_journal(path)
     assert past.best_value == pytest.approx(Perceptron()(past.best_x[None])[0])
@@ -204,15 +231,28 @@ def _with_a_function(optimizer):
     return scheduler
 
 
+class Heir(torch.optim.SGD):
+    """Remembers elsewhere: its steps become shorter."""
+
+    steps = 0
+
+    def step(self, closure=None):
+        self.steps += 1
+        for group in self.param_groups:
+            group["params"][0].grad.div_(self.steps)
+        return super().step(closure)
+
+
 # Who has none: those come back by their journal alone, as they did.
 
 
 @pytest.mark.parametrize(
     "settings",
     [
-        {"method": "torch"},
+        {"method": "torch", "options": {"optimizer": Heir}},
+        {"method": "torch", "options": {"optimizer": lambda tensors: torch.optim.Adam(tensors)}},
         {"method": "lbfgs"},
-        {"method": "adam+l-bfgs-b"},
+        {"method": "cma+l-bfgs-b"},
         {"method": "adam", "noisy": True},
         {"method": "adam", "options": {"schedule": _with_a_function}},
     ],

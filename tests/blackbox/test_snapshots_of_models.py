@@ -80,28 +80,33 @@ def test_trainings_go_on(tmp_path, monkeypatch, kind, seconds):
     assert 20 <= computed <= 30  # none is computed again
 
 
+EPOCHS = {"batch_size": 16, "sampling": "epochs"}
+RUNS = {
+    "adamw": (EPOCHS, 2, {"schedule": "warmup(5%) + cosine"}),
+    "cma+adamw": (EPOCHS, 1, {"cma": {"share": 0.3}}),
+}
 SCRIPT = """
     import sys, time
-    import torch
     from blackbox import minimize, snapshot
-    from tests.blackbox.test_snapshots_of_models import KINDS, make
+    from tests.blackbox.test_snapshots_of_models import RUNS, make
     snapshot.SECONDS, snapshot.TIMES = 0.02, 0
-    objective = make(batch_size=16, sampling="epochs")
-    options = {"schedule": "warmup(5%) + cosine"}
+    data, starts, options = RUNS[sys.argv[1]]
+    objective = make(**data)
     print("begun", flush=True)
-    found = minimize(objective, [objective.x0, -objective.x0], method="adamw", budget=4000, seed=1,
-                     options=options, journal=sys.argv[1] if len(sys.argv) > 1 else None)
+    found = minimize(objective, [objective.x0, -objective.x0][:starts], method=sys.argv[1], seed=1,
+                     options=options, budget=4000, journal=sys.argv[2] if sys.argv[2:] else None)
     print(found.x.tobytes().hex(), found.nfev, found.history.values.tobytes().hex(), flush=True)
 """
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no signals there")
-def test_killed_processes_go_on(tmp_path):
+@pytest.mark.parametrize("method", RUNS)
+def test_killed_processes_go_on(tmp_path, method):
     path, rng = tmp_path / "run.journal", np.random.default_rng(0)
 
     def live(*arguments, seconds=None):
-        command = [sys.executable, "-c", textwrap.dedent(SCRIPT), *map(str, arguments)]
+        command = [sys.executable, "-c", textwrap.dedent(SCRIPT), method, *map(str, arguments)]
         here = Path(__file__).parents[2]
         with subprocess.Popen(command, cwd=here, stdout=subprocess.PIPE, text=True) as life:
             assert life.stdout.readline() == "begun\n"

@@ -61,6 +61,14 @@ def test_a_target_a_callback_and_too_little_time_end_it():
     assert result.nfev > 3
 
 
+@pytest.mark.parametrize("width", [1, 4])
+def test_patience_counts_rounds_of_what_is_under_way(width):
+    result = run(lambda x: max(shifted_sphere(x), 9.0), steady=width, workers=None, patience=7)
+    assert result.nfev == result.history.evaluations[-1] + 7 * width
+    said = "7 generations" if width == 1 else "28 values, 7 rounds of 4"
+    assert f"the incumbent has not improved for {said}" in result.message
+
+
 def test_values_that_come_after_the_time_is_over_count():
     begun = threading.Barrier(4)
 

@@ -141,6 +141,7 @@ def test_compare_shows_a_table_and_says_what_it_means(capsys):
     assert shown.err == ""
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_compare_writes_a_folder(tmp_path, capsys):
     out = tmp_path / "new"
     assert cli.main([*COMPARE, "--out", str(out), "--json"]) == 0
@@ -155,7 +156,7 @@ def test_compare_writes_a_folder(tmp_path, capsys):
     assert names == ["README.md", "comparison.sqlite", "figures", "report.html", "results.json"]
 
 
-def test_report_makes_the_same_again_from_the_folder(folder, capsys):
+def test_report_makes_the_same_again_from_the_folder(folder, capsys, request):
     first = {
         path: path.read_bytes()
         for path in folder.rglob("*")
@@ -166,6 +167,7 @@ def test_report_makes_the_same_again_from_the_folder(folder, capsys):
     assert cli.main(["report", str(folder)]) == 0
     again = {path: path.read_bytes() for path in first}
     assert {p.name for p in first if first[p] != again[p]} == set()
+    request.getfixturevalue("undrawn")
     assert cli.main(["report", str(folder), "--by", "seconds"]) == 0
     assert "seconds" in (folder / "README.md").read_text()
     assert "2 seeds" in capsys.readouterr().out
@@ -207,6 +209,7 @@ def test_coco_wants_bbob(folder, capsys):
     assert "BBOB" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_file_of_ones_own(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(
@@ -281,6 +284,7 @@ def test_a_schedule_in_quotes_stays_whole_and_comes_back(capsys):
     assert (options.methods, options.patience) == (names(methods), 40)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_comparison_with_gradients_shows_how_it_trained(tmp_path):
     command = [*COMPARE, "--gradients", "--out", str(tmp_path)]
     command[3] = "adam:lr=0.1"
@@ -314,6 +318,7 @@ def test_lr_test_takes_differences_where_there_are_no_gradients(capsys):
     assert test["evaluations"] == 3 * len(test["rates"])
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_ctrl_c_keeps_what_was_done_and_says_how_to_go_on(tmp_path, capsys, monkeypatch):
     done = []
 

@@ -275,6 +275,7 @@ def test_nothing_but_failures_can_be_saved_too(tmp_path):
     assert "nan" not in page.lower().replace("dual_annealing", "")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_section_that_no_problem_was_run_in_by_all_is_left_out(tmp_path):
     folder = tmp_path / "some"
     compare(["bbob:f=1:n=2,3"], ["cma", "random"], seeds=2, budget=60, out=folder)

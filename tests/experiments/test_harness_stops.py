@@ -95,6 +95,7 @@ def test_what_a_problem_prints_stays_out_of_json(tmp_path, workers):
     assert done.stderr.count("called") == 10
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_readme_of_others_is_not_written_over(tmp_path, capsys):
     from experiments.cli import main
 

@@ -5,6 +5,7 @@ import pytest
 
 from experiments import cli, compare, quality
 from experiments.comparison import Comparison, load
+from tests.conftest import leave_undrawn
 from tests.experiments import own
 from tests.experiments.statistics.cases import record
 from tests.experiments.statistics.test_area import KNOWN
@@ -14,7 +15,9 @@ from tests.experiments.statistics.test_area import KNOWN
 def compared(tmp_path_factory):
     out = tmp_path_factory.mktemp("compared")
     command = ["compare", "bbob:f=1:n=2,3", "--methods", "random,slsqp,start", "--seeds", "2"]
-    assert cli.main([*command, "--budget", "100n", "--out", str(out), "--json"]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        leave_undrawn(patch)
+        assert cli.main([*command, "--budget", "100n", "--out", str(out), "--json"]) == 0
     return out
 
 
@@ -67,6 +70,7 @@ def test_methods_that_were_not_run_on_all_problems_come_last():
     assert list(standing["2 variables"]) == ["part", "weak"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_without_an_optimum_there_is_nothing_to_measure(tmp_path, capsys):
     out = tmp_path / "mine"
     command = ["compare", f"{own.__file__}:sphere", "--methods", "random", "--seeds", "1"]

@@ -106,6 +106,7 @@ def test_everything_is_written(found, tmp_path):
     assert all(f"({p.name})" in page for p in folder.glob("*.png"))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_wrong_loss_ends_the_command_with_1_and_names_it(found, tmp_path, monkeypatch, capsys):
     wrong = changed(found, "pso", 1.5)
     monkeypatch.setattr(reproduce, "reproduce", lambda seeds, advance: wrong)
@@ -115,6 +116,7 @@ def test_a_wrong_loss_ends_the_command_with_1_and_names_it(found, tmp_path, monk
     assert "NO" in shown.out
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_command_with_json(found, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(reproduce, "reproduce", lambda seeds, advance: found)
     assert cli.main(["reproduce", "--json", "--out", str(tmp_path)]) == 0

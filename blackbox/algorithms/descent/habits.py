@@ -46,8 +46,6 @@ class Descent:
     """The class, and the module that it is in."""
     per_tensor: ClassVar[bool] = False
     """Whether the rule sees the model's own tensors; then runs are stepped one by one."""
-    resumable: ClassVar[bool] = True
-    """Whether its optimizer's ``state`` and ``param_groups`` are all that it remembers."""
 
     schedule: Any = field(default=None, kw_only=True)
     clip_norm: float | None = field(default=None, kw_only=True)
@@ -76,6 +74,11 @@ class Descent:
     def elementwise(self) -> bool:
         """Whether each variable is moved by its own past alone: then k runs are one tensor."""
         return not self.per_tensor
+
+    @property
+    def resumable(self) -> bool:
+        """Whether its optimizer's ``state`` and ``param_groups`` are all that it remembers."""
+        return True
 
     def keywords(self) -> dict[str, Any]:
         """Return the rule's own arguments."""

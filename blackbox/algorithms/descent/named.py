@@ -36,7 +36,6 @@ class Named(Descent):
     """
 
     library = "torch"
-    resumable = False  # nobody knows what others remember elsewhere
 
     optimizer: str | Callable[..., Any] = "Adam"
     arguments: Mapping[str, Any] = field(default_factory=dict)
@@ -49,6 +48,13 @@ class Named(Descent):
                 f"{type(self.arguments).__name__}"
             )
         super().__post_init__()
+
+    @property
+    def resumable(self) -> bool:
+        """Whether it is one of torch's own; nobody knows what others remember elsewhere."""
+        kind = self._kind
+        own = isinstance(kind, type) and f"{kind.__module__}.".startswith("torch.optim.")
+        return own and not self._tried[1]
 
     def _check_rates(self) -> None:
         rate = self.arguments.get("lr")
@@ -126,13 +132,14 @@ def find_optimizer(given: Any) -> Callable[..., Any]:
         except (ImportError, AttributeError) as error:
             raise ValueError(f"optimizer={given!r} can't be imported: {error}") from error
         return found
-    known = {n: kind for place in MODULES[::-1] for n, kind in _optimizers(place).items()}
-    for own, kind in known.items():
-        if own.lower() == name.lower():
-            return kind
+    known = [each for place in MODULES for each in _optimizers(place).items()]
+    for alike in (str, str.lower):  # torch's Adadelta is not the other's AdaDelta
+        for own, kind in known:
+            if alike(own) == alike(name):
+                return kind
     missing = [place for place in MODULES if importlib.util.find_spec(place) is None]
     more = f"; more are in {missing[0]}, which is not installed" if missing else ""
-    raise ValueError(f"unknown optimizer {name!r}{nearest(name, list(known))}{more}")
+    raise ValueError(f"unknown optimizer {name!r}{nearest(name, [own for own, _ in known])}{more}")
 
 
 def _optimizers(place: str) -> dict[str, Callable[..., Any]]:

@@ -56,8 +56,10 @@ class Walk(Generator[Ask, Told, Stop]):
         return self._runs.state() if self._between else None
 
     def resume(self, state: Mapping[str, Any]) -> None:
-        """Go back to what `state` returned; before the first step."""
+        """Go back to what `state` returned; what is asked next is asked anew."""
+        self._steps.close()
         self._runs.resume(state)
+        self._steps, self._between = self._walk(), True
 
     def _walk(self) -> Run:
         runs = self._runs

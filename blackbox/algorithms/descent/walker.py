@@ -95,6 +95,7 @@ class Walker:
         for group, settings in zip(self._groups, state["groups"], strict=True):
             group.update({**_as_tensors(settings), "params": group["params"]})
         for (part, one), remembered in zip(self._tensors(), state["tensors"], strict=True):
+            part.state.pop(one, None)
             if remembered:
                 part.state[one] = _as_tensors(remembered)
 

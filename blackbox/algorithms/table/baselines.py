@@ -10,6 +10,7 @@ _baseline = partial(
     gradients="none",
     bounds="required",
     start="seeded",
+    past="best",
     many_starts=True,
     batch="popsize points",
     proof=Proof(None, 10, 2000),

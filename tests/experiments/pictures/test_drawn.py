@@ -88,10 +88,12 @@ def test_odd_curves(tmp_path, texts, rows):
     values = np.array(rows)
     odd = convergence.Band("cma", np.arange(1.0, 1 + values.shape[1]), *values)
     usual = band("pso", np.random.default_rng(1))
-    for i, bands in enumerate(([odd], [odd, usual])):
-        panel = convergence.Panel("odd", bands, 0.0)
-        files = convergence.draw_convergence([panel], tmp_path / f"{i}", looks(["cma", "pso"]))
-        assert "cma" in texts(files)
+    panels = [
+        convergence.Panel("alone", [odd], 0.0),
+        convergence.Panel("beside another", [odd, usual], 0.0),
+    ]
+    told = texts(convergence.draw_convergence(panels, tmp_path / "c", looks(["cma", "pso"])))
+    assert {"alone", "beside another", "cma", "pso"} <= set(told)
 
 
 def test_what_has_no_value_says_so(tmp_path, texts):
