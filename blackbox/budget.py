@@ -10,7 +10,7 @@ from blackbox.types import Stop
 FAILURE_LIMIT = 1000
 """Failed evaluations in a row after which a run is stopped."""
 DOUBTFUL = 3
-"""Failed evaluations in a row at the end of a run from which its end says nothing."""
+"""Lost evaluations from which the end of a run may be their doing."""
 
 
 class Halt(BaseException):
@@ -90,7 +90,8 @@ def doubt(stop: Stop, history: History) -> Stop:
 
     A failed point counts as worse than any, a slope that failed as 0: to a method, an outage of the
     objective looks like the surroundings of a minimum. So its word is not taken where most
-    evaluations since its best point failed, or the last `DOUBTFUL` of all.
+    evaluations since its best point were lost, or the last of all. Failures that come now and then,
+    or fill a region beside the minimum, leave each batch some values and do not count.
 
     Parameters
     ----------
@@ -101,9 +102,9 @@ def doubt(stop: Stop, history: History) -> Stop:
     """
     if not stop.success or not math.isfinite(history.best_value):
         return stop
-    since, failed = history.since_best
-    if 2 * failed > since:
-        what = f"{failed} of the {since} evaluations since its best point failed"
+    since, lost = history.since_best
+    if lost >= DOUBTFUL and 2 * lost > since:
+        what = f"{lost} of the {since} evaluations since its best point failed"
     elif history.lost_in_a_row >= DOUBTFUL:
         what = f"its last {history.lost_in_a_row} evaluations failed"
     else:

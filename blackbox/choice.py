@@ -5,12 +5,14 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from numbers import Real
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from scipy.optimize import OptimizeWarning
 
 from blackbox.algorithms import ALGORITHMS, Method, find
+from blackbox.algorithms.option_values import check_shapes
 from blackbox.composing.assembling import assemble
 from blackbox.composing.chain import LAST, Chain
 from blackbox.composing.parts import AllFixed, Viewed
@@ -120,7 +122,7 @@ def choose_method(
     for row in rows:
         check_fit(row, free)
     if len(rows) == 1:
-        algorithm, plain = assemble(rows[0], _set_tolerance(rows[0], settings, tol), free)
+        algorithm, plain = _configure(rows[0], _set_tolerance(rows[0], settings, tol), free)
         chosen = Chosen(
             rows[0].name,
             reason,
@@ -226,7 +228,7 @@ def _chain(
         own = by_name[row.name]
         if tol is not None and row.tolerance_options:
             own = _set_tolerance(row, own, tol)
-        algorithm = assemble(row, own, problem)[0]
+        algorithm = _configure(row, own, problem)[0]
         algorithms.append(algorithm)
         defaults.append(_default_budget(row, algorithm, problem))
     if defaults[-1] is not None and problem.budget is None:
@@ -237,6 +239,14 @@ def _chain(
     scheduled = by_name[rows[-1].name].get("schedule") is not None  # it knows when to end
     polishes = rows[-1].kind == "local" and not scheduled
     return Chain(tuple(algorithms), shares, polishes, tuple(defaults))
+
+
+def _configure(row: Method, options: Mapping[str, Any], problem: Problem) -> tuple[Algorithm, bool]:
+    """Return the algorithm, and whether nothing is around it; its options fit the problem."""
+    found = assemble(row, options, problem)
+    check_shapes(row.name, row.load(), options, problem.n)
+    check_options_memory(row, options, problem.n)
+    return found
 
 
 def _known(name: Any) -> Method | None:
@@ -341,6 +351,30 @@ def check_memory(row: Method, n: int) -> None:
             f"{need / 2**30:.3g} GiB; that is more than half of this machine's memory "
             f"({there / 2**29:.3g} GiB). These hold vectors only: {', '.join(small)}"
         )
+
+
+def check_options_memory(row: Method, options: Mapping[str, Any], n: int) -> None:
+    """Refuse options, such as a population, that make the method hold more than fits.
+
+    Raises
+    ------
+    MemoryError
+        With the estimate, before anything is allocated.
+    """
+    known, there = {**row.options(), **options, "variables": n}, machine_memory() / 2
+    for product in row.holds:
+        factor, *names = product.split()
+        names = [name for name in names if isinstance(known.get(name), Real)]
+        need = 8 * float(factor) * math.prod(min(known[name], 1e300) for name in names)
+        if need > there:
+            given = [name for name in names if name != "variables"]
+            values = ", ".join(f"{name}={known[name]!r:.30}" for name in given)
+            raise MemoryError(
+                f"method {row.name!r} holds about {' x '.join([factor, *names])} numbers: for "
+                f"{values} and {n} variables {need / 2**30:.3g} GiB; that is more than half of "
+                f"this machine's memory ({there / 2**29:.3g} GiB). Give a smaller "
+                f"{' or '.join(given)}"
+            )
 
 
 def machine_memory() -> float:

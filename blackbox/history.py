@@ -62,7 +62,7 @@ class History:
     failures_in_a_row
         Failures since the last finite value, stencils aside.
     lost_in_a_row
-        Failures since the last batch that gave any finite value, stencils among them.
+        Failures since the last batch that gave any finite value; stencils are batches, too.
     validation_count
         Evaluations on validation data.
     validated_x, validated_value
@@ -105,6 +105,7 @@ class History:
         self.lost_in_a_row = 0
         self._lost = 0
         self._best_came = (0, 0)
+        self._batch_end = 0
         self.batch_count = 0
         self._violation = violation
         self._improvements: Thinned[Improvement] = Thinned(IMPROVEMENTS_KEPT)
@@ -173,6 +174,7 @@ class History:
         """
         k = len(values)
         self.gradient_count += gradients
+        self._batch_end = self.evaluation_count + k
         self._count_failures(values, stencil)
         if stencil:
             self.stencil_count += k
@@ -299,7 +301,7 @@ class History:
 
     def _improve(self, point: Array, value: float, nth: int) -> None:
         self.best_x, self.best_value = point.copy(), value
-        self._best_came = self.evaluation_count + nth, self._lost
+        self._best_came = max(self.evaluation_count, self._batch_end), self._lost
         self._improvements.append(
             Improvement(
                 self.evaluation_count + nth,
@@ -319,8 +321,11 @@ class History:
                 self.failures_in_a_row = 0
             return
         good = np.flatnonzero(np.isfinite(values))
-        self._lost += k - len(good)
-        self.lost_in_a_row = 0 if len(good) else self.lost_in_a_row + k
+        if len(good):
+            self.lost_in_a_row = 0
+        else:
+            self._lost += k
+            self.lost_in_a_row += k
         if stencil:
             return  # a centre that keeps failing is a failure whatever surrounds it
         if len(good):
@@ -330,7 +335,10 @@ class History:
 
     @property
     def since_best(self) -> tuple[int, int]:
-        """How many evaluations came after the incumbent's, and how many of them failed."""
+        """How many evaluations came after the incumbent's batch, and how many were lost.
+
+        Lost are those of batches in which nothing gave a finite value.
+        """
         spent, lost = self._best_came
         return self.evaluation_count - spent, self._lost - lost
 

@@ -279,7 +279,7 @@ class Optimizer:
         try:
             ask = next(self._run) if told is None else self._run.send(told)
         except StopIteration as end:
-            self._end(end.value)
+            self._end(doubt(end.value, self.history))
             return
         if not all_finite(ask.points):
             self._end(Stop("the method proposed a point that is not finite", False, 4))
@@ -289,7 +289,7 @@ class Optimizer:
         self._pending = ask._replace(points=ask.points[: int(left)]) if self._cut else ask
 
     def _end(self, stop: Stop) -> None:
-        self._stop, self._pending = doubt(stop, self.history), None
+        self._stop, self._pending = stop, None
         if self._run is not None:
             self._run.close()
 

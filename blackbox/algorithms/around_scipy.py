@@ -74,6 +74,11 @@ class LocalView:
         coarse = problem.dtype != np.float64
         self._step = float(np.finfo(problem.dtype).eps) ** 0.5 if coarse else step
 
+    @property
+    def solved(self) -> bool:
+        """Whether any value was finite."""
+        return self._last.solved
+
     def value(self, x: Array) -> float:
         """Value at `x`, shape (n,)."""
         return self._last.value(x) if all_finite(x) else np.inf

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from scipy.optimize import OptimizeWarning
 
-from blackbox.algorithms.option_values import check_values
+from blackbox.algorithms.option_values import read_values
 from blackbox.types import Algorithm
 
 
@@ -105,6 +105,9 @@ class Method:
         What it holds beyond a few batches.
     matrices
         How many n x n matrices of 8-byte floats that is: what decides whether a large n fits.
+    holds
+        What its options make it hold beside: 8-byte numbers as products of a factor, options, and
+        ``variables``, such as ``"6 popsize variables"``.
     requires
         The module that must be installed for it, where that is an extra; perhaps a least version,
         ``"torch>=2.9"``.
@@ -138,6 +141,7 @@ class Method:
     lenient: bool = False
     memory: str = "nothing"
     matrices: float = 0.0
+    holds: tuple[str, ...] = ()
     requires: str | None = None
 
     @property
@@ -191,9 +195,9 @@ class Method:
             For an option that is not known (scipy's own methods warn instead), a habit of gradient
             descent where the method is none, or a value that the method refuses.
         TypeError
-            For a value that is no number where the option is one.
+            For a value of another kind than the option takes.
         """
-        from blackbox.algorithms.descent.habits import HABITS
+        from blackbox.algorithms.descent.habits import HABITS, Descent
 
         kind = self.load()
         known = [f.name for f in dataclasses.fields(kind)]
@@ -212,14 +216,14 @@ class Method:
             warnings.warn(
                 f"Unknown solver options: {', '.join(unknown)}", OptimizeWarning, stacklevel=4
             )
-        given = {name: value for name, value in options.items() if name in known}
-        try:
-            algorithm: Algorithm = kind(**given)
-        except (TypeError, ValueError) as error:
-            if not any(name in str(error) for name in given):  # else it says what is wrong itself
-                check_values(self.name, kind, given, arrays=self.lenient)
-            raise
-        check_values(self.name, kind, given, arrays=self.lenient)
+        given = read_values(
+            self.name,
+            kind,
+            {name: value for name, value in options.items() if name in known},
+            lenient=self.lenient,
+            settings=issubclass(kind, Descent),
+        )
+        algorithm: Algorithm = kind(**given)
         return algorithm
 
 

@@ -83,5 +83,7 @@ class SHGO(Blocking):
             workers=value_all,
         )
         extras = {k: result[k] for k in ("nit", "xl", "funl") if result.get(k) is not None}
+        if result.success and not view.solved:
+            return Stop("every local search failed: none came to a finite value", False, 3, extras)
         # Its best point is the best one told, and feasible.
         return Stop(str(result.message), bool(result.success), extras=extras)

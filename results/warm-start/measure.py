@@ -13,6 +13,7 @@ than that of the cold run, and how often each of the three ends lowest.
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ INSTANCES = (1, 2)
 DIMENSIONS = (5, 10)
 KNOWN = 40
 BUDGETS = (20, 100)
-METHODS = {
+METHODS: dict[str, dict[str, Any]] = {
     "cma": {},
     "sep-cma": {},
     "lq-cma": {},
@@ -36,11 +37,14 @@ METHODS = {
 LONG = ("cma", "sep-cma", "pso", "differential_evolution")
 """Methods that are given the longer budget, too: lq-cma is for short ones."""
 SIDES = ("cold", "x0", "warm")
+KEYS = ("known from", "method", "variables", "budget")
+Found = tuple[str, str, int, int, list[float]]
+"""What `KEYS` name, and the errors of the three sides."""
 FLOOR = 1e-8
 """Errors below this count as this."""
 
 
-def measure(case: tuple[int, int, int, str]) -> list[tuple[str, str, int, int, list[float]]]:
+def measure(case: tuple[int, int, int, str]) -> list[Found]:
     """Errors of each method and budget, for the three sides."""
     function, instance, n, source = case
     [problem] = expand(f"bbob:f={function}:n={n}:i={instance}")
@@ -63,28 +67,34 @@ def measure(case: tuple[int, int, int, str]) -> list[tuple[str, str, int, int, l
                     **begin,
                 )
                 errors.append(max(min(result.fun, best) - problem.optimum, FLOOR))
-            found.append((source, method, n, budget, errors))
+            found.append((source, method, n, budget * n, errors))
     return found
 
 
-def tell(found: list[tuple[str, str, int, int, list[float]]]) -> Table:
-    """Return the table, a row for each source, method and budget."""
+def tell(found: list[Found], names: tuple[str, ...]) -> Table:
+    """Return a table with a row for each that differs in these of `KEYS`."""
+    at = [KEYS.index(name) for name in names]
+    groups: dict[tuple[object, ...], list[list[float]]] = {}
+    for each in found:
+        groups.setdefault(tuple(each[i] for i in at), []).append(each[4])
     rows = []
-    for source, method, n, budget in sorted({each[:4] for each in found}):
-        errors = np.array([each[4] for each in found if each[:4] == (source, method, n, budget)])
+    for group, listed in sorted(groups.items()):
+        errors = np.array(listed)
         gains = np.median(errors[:, :1] / errors, axis=0)
-        lowest = errors == errors.min(axis=1, keepdims=True)
+        lowest = (errors == errors.min(axis=1, keepdims=True)).mean(axis=0)
         rows.append(
-            [source, method, str(n), str(budget * n), f"{gains[1]:.2f}", f"{gains[2]:.2f}"]
-            + [f"{count} of {len(errors)}" for count in lowest.sum(axis=0)]
+            [str(name) for name in group]
+            + [f"{gain:.2f}" for gain in gains[1:]]
+            + [f"{share:.0%}" for share in lowest]
+            + [str(len(errors))]
         )
     columns = [
-        Column("known from", False),
-        Column("method", False),
-        *map(Column, ("variables", "budget", "x0: smaller by", "warm: smaller by")),
+        *(Column(name, name in ("variables", "budget")) for name in names),
+        *map(Column, ("x0: smaller by", "warm: smaller by")),
         *(Column(f"{side} lowest") for side in SIDES),
+        Column("runs"),
     ]
-    return Table("What a warm start gains", columns, rows)
+    return Table(", ".join(names), columns, rows)
 
 
 def main() -> None:
@@ -96,19 +106,20 @@ def main() -> None:
         for function in FUNCTIONS
         for instance in INSTANCES
     ]
-    found = []
+    found: list[Found] = []
     with ProcessPoolExecutor(2) as pool:
         for i, each in enumerate(pool.map(measure, cases)):
             found += each
             print(f"{i + 1} of {len(cases)}", file=sys.stderr)
-    folder, table = Path(__file__).parent, tell(found)
+    folder = Path(__file__).parent
     words = (__doc__ or "").partition("\n\n    python")[0]
     made = describe(versions("ioh"), machine())
     command = "`python results/warm-start/measure.py`"
-    page = f"# {table.title}\n\n{words}\n\n{table.markdown()}\n\n{made}\n\n{command}\n"
-    write(folder / "README.md", page)
-    names = ("known from", "method", "n", "budget", "errors")
-    data = [dict(zip(names, each, strict=True)) for each in found]
+    parts = [f"# What a warm start gains\n\n{words}"]
+    parts += ["## By method", tell(found, ("method",)).markdown()]
+    parts += ["## All", tell(found, KEYS).markdown(), made, command]
+    write(folder / "README.md", "\n\n".join(parts) + "\n")
+    data = [dict(zip((*KEYS, "errors"), each, strict=True)) for each in found]
     write(folder / "errors.json", to_json({"machine": machine(), "errors": data}))
 
 

@@ -248,7 +248,7 @@ REFUSED = {
         ValueError,
         "a is active only where b is 'z'.*no option",
     ),
-    "a list": (
+    "several in a list": (
         lambda: Space(a=Bool(when={"b": ["x", "y"]}), b=Choice("x", "y", "z")),
         ValueError,
         r"several values give a tuple, \('x', 'y'\)$",

@@ -57,6 +57,7 @@ def test_converges_beside_a_region_of_failures(row, kind, search, sphere, watche
 @pytest.mark.parametrize("kind", ["nan", "inf", "raise"])
 def test_a_quarter_of_failures_at_random(row, kind, search, sphere):
     proof, coin = row.proof, np.random.default_rng(1)
+    near = row.tolerates_failures and proof.tolerance is not None  # what others reach is not said
     seen = []
 
     def fun(x):
@@ -69,14 +70,14 @@ def test_a_quarter_of_failures_at_random(row, kind, search, sphere):
         row,
         fun,
         START,
-        budget=min(proof.budget, 6000),
+        budget=min(proof.budget, 6000 if near else 1000),
         options=dict(proof.options),
         on_error="penalize" if kind == "raise" else "raise",
     )
     assert np.isfinite(result.fun)
     assert result.fun == sphere(result.x)
     assert result.fun <= sphere(START)
-    if row.tolerates_failures and proof.tolerance is not None:
+    if near:
         assert result.fun < max(100 * proof.tolerance, 1e-3)
 
 

@@ -20,8 +20,8 @@ from experiments.storage import Store, StoreError
 from tests.experiments import own
 
 OWN = Path(own.__file__)
-SMALL = ["bbob:f=1-3:n=2"], ["cma", "slsqp", "random"], 2, 150
-MORE = (*SMALL[:2], 8, SMALL[3])
+SMALL = ["bbob:f=1-3:n=2"], ["pso", "slsqp", "random"], 2, 150
+MORE = (*SMALL[:2], 12, SMALL[3])
 
 
 def plain(comparison):
@@ -85,12 +85,12 @@ def test_what_is_there_is_not_run_again(whole, tmp_path, monkeypatch):
 
 def test_force_runs_it_again(tmp_path):
     first = compare(*SMALL, out=tmp_path)
-    again = compare(*SMALL, out=tmp_path, force=True, only=["cma"])
+    again = compare(*SMALL, out=tmp_path, force=True, only=["pso"])
     seconds = [(a.seconds, b.seconds) for a, b in zip(first.records, again.records, strict=True)]
     anew = [
         record.cell.method for record, (a, b) in zip(first.records, seconds, strict=True) if a != b
     ]
-    assert set(anew) == {"cma"}
+    assert set(anew) == {"pso"}
     assert len(anew) == 6
     assert plain(again) == plain(first)
 
@@ -158,7 +158,7 @@ def finished(out):
     [(1, 1), *(pytest.param(20, workers, marks=pytest.mark.slow) for workers in (1, 2))],
 )
 def test_killed_at_any_moment_it_goes_on_to_the_same_end(kills, workers, apart, tmp_path):
-    arguments = (*SMALL[:2], 8 * kills, SMALL[3])
+    arguments = (*SMALL[:2], 12 * kills, SMALL[3])
     out, moments = tmp_path / "out", np.random.default_rng(kills)
     counts = [0]
     for _ in range(kills):
@@ -171,13 +171,13 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_end(kills, workers, apart, 
         process.wait()
         counts.append(finished(out))
     assert counts == sorted(counts)
-    assert 0 < counts[-1] < 9 * 8 * kills, "it was killed at work"
+    assert 0 < counts[-1] < 9 * 12 * kills, "it was killed at work"
     assert elsewhere(arguments, out, workers=workers).wait() == 0
     whole = apart[0]
     if arguments != MORE:
         assert elsewhere(arguments, tmp_path / "whole").wait() == 0
         whole = load(tmp_path / "whole")
-    assert len(load(out).records) == 9 * 8 * kills
+    assert len(load(out).records) == 9 * 12 * kills
     assert plain(load(out)) == plain(whole)
     assert [path.name for path in out.iterdir()] == ["comparison.sqlite"]
 

@@ -20,6 +20,8 @@ _baseline = partial(
     noise="tolerated",
 )
 
+_BATCH = ("3 popsize variables",)
+
 ROWS = [
     _baseline(
         "random",
@@ -27,6 +29,7 @@ ROWS = [
         "Random search: uniform points",
         "numpy",
         default_budget=10_000,
+        holds=_BATCH,
     ),
     _baseline(
         "sobol",
@@ -37,6 +40,7 @@ ROWS = [
         paper="Sobol, I. M. (1967), On the distribution of points in a cube and the approximate "
         "evaluation of integrals, USSR Computational Mathematics and Mathematical Physics 7, "
         "86-112",
+        holds=_BATCH,
         memory="scipy's scrambled direction numbers, about 8,300 n",
     ),
     _baseline(

@@ -2,6 +2,8 @@
 
 from blackbox.algorithms.method import Method, Proof
 
+_POPULATION = ("6 popsize popsize_factor incpopsize variables", "10 CMA_mu")
+
 ROWS = [
     Method(
         "cma",
@@ -21,6 +23,7 @@ ROWS = [
         noise="handled",
         integers="native",
         tolerance_options=("tolfun",),
+        holds=_POPULATION,
         memory="the covariance matrix and its factors, n x n",
         matrices=6,
         paper="Hansen, N. (2016), The CMA evolution strategy: a tutorial, arXiv:1604.00772",
@@ -43,6 +46,7 @@ ROWS = [
         noise="handled",
         integers="native",
         tolerance_options=("tolfun",),
+        holds=_POPULATION,
         memory="some generations",
         paper="Ros, R., Hansen, N. (2008), A simple modification in CMA-ES achieving linear time "
         "and space complexity, PPSN, 296-305",
@@ -63,6 +67,7 @@ ROWS = [
         changing=True,
         noise="handled",
         tolerance_options=("tolfun",),
+        holds=_POPULATION,
         memory="some generations, and k directions, k as it learns",
         paper="Akimoto, Y., Hansen, N. (2016), Projection-based restricted covariance matrix "
         "adaptation for high dimension, GECCO, 197-204",
@@ -84,6 +89,7 @@ ROWS = [
         noise="handled",
         integers="native",
         tolerance_options=("tolfun",),
+        holds=_POPULATION,
         memory="the covariance matrix and its factors, n x n",
         matrices=6,
         paper="Auger, A., Hansen, N. (2005), A restart CMA evolution strategy with increasing "
@@ -106,6 +112,7 @@ ROWS = [
         noise="handled",
         integers="native",
         tolerance_options=("tolfun",),
+        holds=_POPULATION,
         memory="the covariance matrix and its factors, n x n",
         matrices=6,
         paper="Hansen, N. (2009), Benchmarking a BI-population CMA-ES on the BBOB-2009 function "
@@ -125,6 +132,7 @@ ROWS = [
         proof=Proof(1e-8, 1e6, 2000),
         noise="exact",
         tolerance_options=("tolfun",),
+        holds=_POPULATION,
         memory="the covariance matrix, and up to n^2 points of n^2 / 2 products each",
         matrices=90,
         paper="Hansen, N. (2019), A global surrogate assisted CMA-ES, GECCO, 664-672",

@@ -162,6 +162,7 @@ ROWS = [
         paper="Liu, D. C., Nocedal, J. (1989), On the limited memory BFGS method for large scale "
         "optimization, Mathematical Programming 45, 503-528",
         memory="2 x history_size vectors",
+        holds=("1 history_size",),
     ),
     _apart(
         "lars",

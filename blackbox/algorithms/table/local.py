@@ -96,6 +96,7 @@ ROWS = [
         paper="Byrd, R. H., Lu, P., Nocedal, J., Zhu, C. (1995), A limited memory algorithm for "
         "bound constrained optimization, SIAM Journal on Scientific Computing 16, 1190-1208",
         memory="ten pairs of vectors and work space, about 45 n",
+        holds=("2 maxcor variables", "11 maxcor maxcor"),
     ),
     _scipys(
         "tnc",

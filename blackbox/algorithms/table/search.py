@@ -44,6 +44,7 @@ ROWS = [
         "11, 341-359",
         memory="the population and its trials, 2 popsize x n points; the local search, about 50 n",
         matrices=60,
+        holds=("4 popsize variables variables",),
     ),
     Method(
         "basinhopping",
@@ -83,6 +84,7 @@ ROWS = [
         memory="all sampling points and their neighbours: 2^n + 1 an iteration, or n with "
         "sampling_method='sobol'; the local search, n x n",
         matrices=1,
+        holds=("20 n variables",),
     ),
     Method(
         "direct",
@@ -104,5 +106,6 @@ ROWS = [
         "157-181",
         memory="all points: maxfun of them, 1,000 n by default",
         matrices=3000,
+        holds=("3 maxfun variables", "3 maxiter"),
     ),
 ]

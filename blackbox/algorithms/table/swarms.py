@@ -21,6 +21,7 @@ ROWS = [
         tolerance_options=("minfunc",),
         noise="tolerated",
         paper="Kennedy, J., Eberhart, R. (1995), Particle swarm optimization, ICNN, 1942-1948",
+        holds=("6 swarmsize variables",),
         memory="the swarm, its velocities and its bests",
     ),
     Method(
@@ -41,6 +42,7 @@ ROWS = [
         tolerance_options=("minfunc",),
         noise="tolerated",
         paper="Kennedy, J., Eberhart, R. (1995), Particle swarm optimization, ICNN, 1942-1948",
+        holds=("2 maxiter swarmsize variables", "6 swarmsize variables"),
         memory="noise for all iterations, 2 maxiter x swarmsize x n",
     ),
 ]

@@ -58,7 +58,7 @@ def test_convergence(tmp_path, texts, count, panels):
         assert told.count(method) >= (panels if count <= 8 and panels <= 4 else 1)
 
 
-@pytest.mark.parametrize("page", [4, slow(frame.PAGE)])
+@pytest.mark.parametrize("page", [2, slow(frame.PAGE)])
 def test_more_panels_than_a_page_holds_go_on(tmp_path, texts, monkeypatch, page):
     monkeypatch.setattr(frame.draw_pages, "__defaults__", (page,))
     flat = convergence.Band("cma", *np.ones((4, 1)))
