@@ -3,13 +3,14 @@
 Examples of a family differ in the name and a rate: the fast suite runs a third of them.
 """
 
+import re
 from pathlib import Path
 
 import pytest
 
 from blackbox import ALGORITHMS
 from tests.blackbox.conftest import draw, families_of
-from tests.documents import PAGES, blocks, name_of, run
+from tests.documents import PAGES, ROOT, blocks, name_of, run
 
 
 def slow(page: Path) -> bool:
@@ -33,3 +34,17 @@ def test_a_page_runs_block_by_block(
         if block.language == "python":
             run(page, block, scope)
     assert scope
+
+
+def test_links_lead_somewhere_in_the_repository_too() -> None:
+    """Pages are read there as well as on the site."""
+    pages = [p for folder in ("docs", "results") for p in (ROOT / folder).rglob("*.md")]
+    lost = []
+    for page in [*pages, ROOT / "README.md", ROOT / "CHANGELOG.md"]:
+        text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        for link in re.findall(r"\]\(([^)\s]+)\)", text):
+            target = link.partition("#")[0]
+            if target and "://" not in target and not (page.parent / target).exists():
+                lost.append(f"{page.relative_to(ROOT)}: {link}")
+    assert pages
+    assert not lost

@@ -76,9 +76,6 @@ class Strategy:
         start: Array | None = None,
         shrink: float = 1.0,
     ) -> None:
-        with warnings.catch_warnings():  # the library adds a filter of its own
-            import cma
-
         self._n, self._worst = problem.n, 0.0
         self._lower, self._upper = integer_box(problem)
         self._bounded = _has_bounds(problem)
@@ -95,8 +92,7 @@ class Strategy:
         elif wide.n > problem.n:
             start = np.append(start, 0.5)
         sigma0, settings = _settings(options, wide, rng)
-        with warnings.catch_warnings():  # and another in each strategy
-            self.es: Any = cma.CMAEvolutionStrategy(start, sigma0 * shrink, settings)
+        self.es: Any = _begin(start, sigma0 * shrink, settings, options)
         if prior is not None:
             _correlate(self.es, prior.correlations)
         # In high dimension it adapts the step by two points that mirror each other; what checks
@@ -264,6 +260,26 @@ def first_stds(options: Mapping[str, Any], problem: Problem) -> Array:
     """Standard deviations, (n,), of the first generation."""
     sigma0, stds = _step(options, problem)
     return np.broadcast_to(sigma0 * stds, problem.n)
+
+
+def _begin(
+    start: Array, sigma0: float, settings: dict[str, Any], options: Mapping[str, Any]
+) -> Any:
+    """Return the library's strategy; name the options where it refuses one of them."""
+    with (
+        warnings.catch_warnings()
+    ):  # the library adds a filter of its own, and one in each strategy
+        import cma
+
+        try:
+            es = cma.CMAEvolutionStrategy(start, sigma0, settings)
+            if hasattr(es.sigma_vec, "parameters"):  # else it looks at these after a generation
+                factors = es.opts["CMA_rankone"], es.opts["CMA_rankmu"]
+                es.sigma_vec.parameters(es.sp.weights.mueff, *factors)
+        except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
+            given = {name: value for name, value in options.items() if value is not None}
+            raise ValueError(f"the library cma refuses {given}: {error!r:.200}") from error
+    return es
 
 
 def _learn(options: Mapping[str, Any], problem: Problem) -> Prior | None:

@@ -216,15 +216,26 @@ class Method:
             warnings.warn(
                 f"Unknown solver options: {', '.join(unknown)}", OptimizeWarning, stacklevel=4
             )
-        given = read_values(
-            self.name,
-            kind,
-            {name: value for name, value in options.items() if name in known},
-            lenient=self.lenient,
-            settings=issubclass(kind, Descent),
-        )
-        algorithm: Algorithm = kind(**given)
+        given = {name: value for name, value in options.items() if name in known}
+        lists = issubclass(kind, Descent)
+        try:
+            values = read_values(self.name, kind, given, lenient=self.lenient, settings=lists)
+        except (TypeError, ValueError):
+            _ask(kind, given)
+            raise
+        algorithm: Algorithm = kind(**values)
         return algorithm
+
+
+def _ask(kind: type[Any], options: Mapping[str, Any]) -> None:
+    """Let the class refuse the options in its own words, if it names one of them."""
+    try:
+        kind(**options)
+    except (TypeError, ValueError) as error:
+        if any(re.search(rf"\b{name}\b", str(error)) for name in options):
+            raise
+    except (ArithmeticError, AttributeError, LookupError):
+        pass
 
 
 def _numbers(version: str) -> tuple[int, ...]:

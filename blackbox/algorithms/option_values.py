@@ -48,7 +48,7 @@ def read_values(
         if name not in given or name not in known:
             continue
         value, what = given[name], known[name]
-        if value is None and _may_be_none(field, what, lenient):
+        if value is None and _may_be_none(field, lenient):
             continue
         runs = settings and isinstance(value, list)
         try:
@@ -87,9 +87,9 @@ def check_shapes(method: str, kind: type[Any], options: Mapping[str, Any], n: in
             )
 
 
-def _may_be_none(field: "dataclasses.Field[Any]", what: Takes, lenient: bool) -> bool:
+def _may_be_none(field: "dataclasses.Field[Any]", lenient: bool) -> bool:
     optional = type(None) in getattr(field.type, "__args__", ())
-    return optional or field.default is None or (what.flag and lenient)
+    return optional or field.default is None or (field.type is bool and lenient)
 
 
 def _check_order(method: str, options: Mapping[str, Any]) -> None:

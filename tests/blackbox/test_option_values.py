@@ -29,7 +29,7 @@ def test_what_no_option_takes_is_refused(name):
         if str in what.kinds or object in what.kinds:
             continue
         for value in ("x", object(), {1, 2}, 1j):
-            with pytest.raises((TypeError, ValueError), match=f"^{option}=.*{name}"):
+            with pytest.raises((TypeError, ValueError), match=option):
                 row.make({option: value})
         if not what.kinds:
             with pytest.raises((TypeError, ValueError), match=option):
@@ -133,7 +133,8 @@ def test_arrays_and_mappings_are_taken(name, option, value):
 def test_counts_beyond_a_c_int_are_as_many_as_it_takes(name, option, most):
     run = {"x0": [3.0, -2.0], "method": name}
     found, enough = (minimize(sphere, **run, options={option: count}) for count in (most, 10_000))
-    assert found.success and found.nfev == enough.nfev
+    assert found.success
+    assert found.nfev == enough.nfev
 
 
 @pytest.mark.parametrize("name", [name for name in INSTALLED if ALGORITHMS[name].holds])

@@ -56,7 +56,8 @@ class Muon(Descent):
             try:
                 parts.append(torch.optim.AdamW(rest, **others | {"lr": rate}))
             except (TypeError, ValueError) as error:
-                raise ValueError(f"torch.optim.AdamW refuses {others}: {error}") from error
+                given = {n: v for n, v in arguments.items() if n.startswith(PREFIX)}
+                raise ValueError(f"torch.optim.AdamW refuses {given}: {error}") from error
         return parts[0] if len(parts) == 1 else Joined(parts)
 
 

@@ -151,6 +151,7 @@ TAKEN: Mapping[str, Takes] = {
     **dict.fromkeys(
         ("alpha", "lambd", "t0", "beta", "lambda_1", "lambda_2", "lr_power"), Takes(_FINITE)
     ),
+    "rmsprop.alpha": Takes("[0, 1]"),
     "adafactor.eps": Takes(kinds=(tuple,)),
     "ns_steps": Takes("[1, 100)", whole=True),
     "step_sizes": Takes(_ABOVE_0, shapes=((2,),)),
@@ -174,7 +175,7 @@ TAKEN: Mapping[str, Takes] = {
     "CSA_clip_length_value": Takes(
         ANY, shapes=((), (2,)), must=_around_0, words="of two one at most 0, and one at least 0"
     ),
-    "conditioncov_alleviate": Takes("(1, inf]", flag=True, shapes=((2,),)),
+    "conditioncov_alleviate": Takes("(1, inf]", shapes=((2,),)),
     **dict.fromkeys(("maxstd", "maxstd_boundrange"), _each("(0, inf]")),
     "minstd": _each(_FROM_0),
     "mindx": Takes(_FROM_0),
