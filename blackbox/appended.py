@@ -134,6 +134,8 @@ def as_path(path: Any) -> Path:
     """Return a path that a file can have; raises TypeError, JournalError."""
     if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str):
         raise TypeError(f"journal is a path, as a text or a Path; got {path!r:.60}")
+    if not os.fspath(path):
+        raise JournalError("journal='' names no file; give a name, or leave it out")
     found = Path(path)
     with named(found, "can't be used"):
         try:

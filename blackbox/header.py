@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import Bounds
 
+from blackbox.appended import as_path
 from blackbox.lines import (
     SCHEMA,
     JournalError,
@@ -152,9 +153,10 @@ def first_line(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     Raises
     ------
-    JournalError
-        If there is none.
+    JournalError, TypeError
+        If there is none, or what should be its path is no path.
     """
+    path = as_path(path)
     try:
         with open_file(path) as file:
             text = next(iter(Reader(file, path)), None)

@@ -135,7 +135,7 @@ def minimize(
     patience
         Stop early, after so many validations in a row without a new lowest loss, and return the
         point where it was lowest. Without validation: after so many generations in which the
-        incumbent did not improve.
+        incumbent did not improve; with `steady`, rounds of as many values as are under way.
     seed
         An int, a numpy `Generator` or a `RandomState` (used as it is). None: a fresh one, found
         again in ``result.seed``.
@@ -166,9 +166,9 @@ def minimize(
         happened. See `blackbox.replay`.
     warm_start
         What is known of `fun` already, instead of `x0`: a journal (its path, or what `read_journal`
-        returned), a `Result`, or ``(points, values)``, shapes (m, n) and (m,). None of it is
-        evaluated again, or counted. The method learns from it what it can (`Method.past`), and the
-        result is no worse than the best of it, unless `fun` is noisy.
+        returned), a `Result`, or ``(points, values)``, shapes (m, n) and (m,). None of it
+        counts. The method learns from it what it can (`Method.past`), and the result is no worse
+        than the best of it, unless `fun` is noisy.
     keep_points
         Whether every point that is evaluated is kept, in ``result.history.evaluated``.
     progress

@@ -141,16 +141,20 @@ class Optimizer:
         Raises
         ------
         JournalError
-            If the file can't be used, or the run is made of what no file holds (constraints, a
-            Hessian, functions among the options, a generator as its seed, very many variables):
-            then make it with the same arguments, ``journal=`` among them.
+            If the file can't be used, or makes no sense; or if the run is made of what no file
+            holds (constraints, a Hessian, functions among the options, a generator as its seed,
+            very many variables): then make it with the same arguments, ``journal=`` among them.
 
         Notes
         -----
         A journal holds gradients up to 64 MiB. Past them the run asks again for what it was told,
         so that its gradients are computed again; values are those of the journal.
         """
-        return cls(**read_recipe(journal), journal=journal)
+        recipe = read_recipe(journal)
+        try:
+            return cls(**recipe, journal=journal)
+        except (TypeError, ValueError) as error:  # what a stranger wrote
+            raise JournalError(f"{journal}, line 1 makes no sense: {error}") from error
 
     def _replay(self, journal: Journal) -> None:
         """Tell what a journal holds, as far as it holds all that is asked."""

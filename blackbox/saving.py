@@ -22,7 +22,13 @@ def save_result(result: Mapping[str, Any], path: str | os.PathLike[str]) -> list
     -------
     list of str
         What could not be stored and was left out: functions, operators, the user's own objects.
+
+    Raises
+    ------
+    TypeError, ValueError, OSError
+        If `path` is no path, is empty, or can't be written.
     """
+    path = _as_path(path)
     arrays: list[NDArray[Any]] = []
     fields, left_out = {}, []
     for name, value in result.items():
@@ -33,7 +39,7 @@ def save_result(result: Mapping[str, Any], path: str | os.PathLike[str]) -> list
             del arrays[before:]
             left_out.append(str(name))
     content = {"blackbox result": FORMAT, "fields": fields, "left_out": left_out}
-    write_packed(Path(path), content, arrays)
+    write_packed(path, content, arrays)
     if left_out:
         LOG.info("%s holds all but %s", path, ", ".join(left_out))
     return left_out
@@ -51,11 +57,12 @@ def load_result(path: str | os.PathLike[str], kind: type[Any]) -> Any:
 
     Raises
     ------
-    ValueError
-        If the file holds no result, or one that is damaged.
+    TypeError, ValueError
+        If `path` is no path, or the file holds no result, or one that is damaged.
     OSError
         If it can't be read.
     """
+    path = _as_path(path)
     try:
         with read_packed(path) as (content, arrays):
             if content["blackbox result"] != FORMAT:
@@ -69,3 +76,11 @@ def load_result(path: str | os.PathLike[str], kind: type[Any]) -> Any:
             return result
     except ValueError as error:
         raise ValueError(f"{path} holds no result of minimize, or is damaged: {error}") from error
+
+
+def _as_path(path: Any) -> Path:
+    if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str):
+        raise TypeError(f"path is a text or a Path; got {path!r:.60}")
+    if not os.fspath(path):
+        raise ValueError("path='' names no file; give a name")
+    return Path(path)

@@ -9,6 +9,8 @@ import numpy as np
 from scipy.optimize import Bounds
 
 from blackbox.algorithms import Method
+from blackbox.algorithms.option_values import takes
+from blackbox.algorithms.takes import Takes
 
 N = 2
 BUDGET = 150
@@ -38,7 +40,10 @@ class Case:
     wrap
         Makes the objective of a plain one.
     options
-        Makes the method's options of its row; None where the case is not for it.
+        Makes the method's options of its row: a call with each of them. None are left where the
+        case is not for it. Of an error without `words` the option must be named.
+    solves
+        Whether a success means that the plain problem is solved.
     """
 
     name: str
@@ -46,7 +51,8 @@ class Case:
     words: tuple[str, ...] = ()
     change: Mapping[str, Any] = field(default_factory=dict)
     wrap: Callable[[Callable[[Any], Any]], Any] | None = None
-    options: Callable[[Method], dict[str, Any] | None] | None = None
+    options: Callable[[Method], list[dict[str, Any]]] | None = None
+    solves: bool = True
 
 
 def sphere(x: Any) -> float:
@@ -93,13 +99,24 @@ def _mutating(fun: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return called
 
 
-def _smallest(row: Method) -> dict[str, Any] | None:
-    names = [name for name in ("popsize", "swarmsize") if name in row.options()]
-    return dict.fromkeys(names, 1) or None
+def _smallest(row: Method) -> list[dict[str, Any]]:
+    return [{name: 1} for name in ("popsize", "swarmsize") if name in row.options()]
 
 
-def _no_iterations(row: Method) -> dict[str, Any] | None:
-    return {"maxiter": 0} if "maxiter" in row.options() else None
+def _no_iterations(row: Method) -> list[dict[str, Any]]:
+    return [{"maxiter": 0}] if "maxiter" in row.options() else []
+
+
+def _option(
+    name: str, must: Literal["refuse", "run"], value: Any, fits: Callable[[Takes], bool]
+) -> Case:
+    """A value for each option in turn of which this is said."""
+
+    def options(row: Method) -> list[dict[str, Any]]:
+        known = takes(row.name, row.load())
+        return [{option: value} for option, what in known.items() if fits(what)]
+
+    return Case(f"options: {name}", must, change={"budget": 40}, options=options, solves=False)
 
 
 def _read_only(values: Any) -> Any:
@@ -253,7 +270,7 @@ SETTINGS = [
     ),
     *_taken("budget", one=1, integer_of_numpy=np.int64(BUDGET), whole_float=float(BUDGET)),
     Case("max_seconds: 0", "run", ("max_seconds",), {"max_seconds": 0.0}),
-    Case("unknown option", "run", ("option",), options=lambda row: {"no_such": 1}),
+    Case("unknown option", "run", ("option",), options=lambda row: [{"no_such": 1}]),
     Case("population of 1", "run", ("popsize", "swarmsize"), options=_smallest),
     Case("maxiter 0", "run", ("maxiter", "iterations"), options=_no_iterations),
     Case(
@@ -263,4 +280,14 @@ SETTINGS = [
         {"x0": np.ones(300_000), "bounds": (-5, 5), "budget": 4},
     ),
 ]
-CASES = [*STARTS, *BOUNDS, *VALUES, *SETTINGS]
+OPTIONS = [
+    _option("a text", "refuse", "x", lambda what: str not in what.kinds),
+    _option("an object", "refuse", object(), lambda what: True),
+    _option("NaN", "refuse", math.nan, lambda what: bool(what.numbers)),
+    _option("None", "run", None, lambda what: True),
+    _option("negative", "run", -1, lambda what: bool(what.numbers)),
+    _option("-inf", "run", -math.inf, lambda what: bool(what.numbers)),
+    _option("huge", "run", 10**18, lambda what: what.whole),
+    _option("an array of 7", "refuse", np.ones(7), lambda what: ("k",) not in what.shapes),
+]
+CASES = [*STARTS, *BOUNDS, *VALUES, *SETTINGS, *OPTIONS]

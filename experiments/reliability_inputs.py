@@ -56,10 +56,13 @@ class Seen:
 
 
 def try_case(row: Method, case: Case) -> Outcome | None:
-    """Run a case; None where it is not for the method."""
-    options = {} if case.options is None else case.options(row)
-    if options is None:
-        return None
+    """Run a case, the worst of its calls; None where it is not for the method."""
+    tried = [{}] if case.options is None else case.options(row)
+    outcomes = [_try_call(row, case, options) for options in tried]
+    return max(outcomes, key=lambda outcome: list(RULE).index(outcome.kind), default=None)
+
+
+def _try_call(row: Method, case: Case, options: dict[str, Any]) -> Outcome:
     wrapped = sphere if case.wrap is None else case.wrap(sphere)
     fun = Seen(wrapped) if callable(wrapped) else wrapped
     arguments: dict[str, Any] = {"x0": [1.0, 2.0], "bounds": [(-5.0, 5.0)] * N, "seed": 0}
@@ -68,17 +71,19 @@ def try_case(row: Method, case: Case) -> Outcome | None:
     try:
         result = minimize(fun, **arguments)
     except (Exception, KeyboardInterrupt) as error:
-        return _judge_error(case, error, len(evaluated))
+        return _judge_error(case, error, len(evaluated), case.words or tuple(options))
     return _judge_result(case, result, evaluated, arguments)
 
 
-def _judge_error(case: Case, error: BaseException, evaluated: int) -> Outcome:
+def _judge_error(
+    case: Case, error: BaseException, evaluated: int, words: tuple[str, ...]
+) -> Outcome:
     said = f"{type(error).__name__}: {error}"[:300]
     if case.must == "raise":
         kept = getattr(error, "result", None) is not None
         own = isinstance(error, (Planned, KeyboardInterrupt))
         return Outcome("error" if kept and own else "obscure", said)
-    named = any(word.lower() in str(error).lower() for word in case.words)
+    named = any(word.lower() in str(error).lower() for word in words)
     ours = isinstance(error, (TypeError, ValueError, RuntimeError, KeyError, MemoryError)) and named
     early = evaluated == 0 or case.must in ("stop", "fail")
     return Outcome("error" if ours and early else "obscure", said)
@@ -109,7 +114,7 @@ def _judge_result(case: Case, result: Any, evaluated: list[Any], given: dict[str
 
 def _plain(case: Case) -> bool:
     """Whether the problem is still the plain one: the box, the sphere."""
-    return case.wrap is None and not {"bounds", "integrality"} & case.change.keys()
+    return case.solves and case.wrap is None and not {"bounds", "integrality"} & case.change.keys()
 
 
 def _is_finite(value: Any) -> bool:

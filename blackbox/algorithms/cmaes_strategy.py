@@ -273,6 +273,10 @@ def _begin(
 
         try:
             es = cma.CMAEvolutionStrategy(start, sigma0, settings)
+            if es.sp.weights.mu > es.popsize:
+                raise ValueError(f"more parents than the population of {es.popsize}")
+            if (es.opts["updatecovwait"] or 0) > len(start):
+                raise ValueError("updatecovwait above n makes its covariance matrix break down")
             if hasattr(es.sigma_vec, "parameters"):  # else it looks at these after a generation
                 factors = es.opts["CMA_rankone"], es.opts["CMA_rankmu"]
                 es.sigma_vec.parameters(es.sp.weights.mueff, *factors)
@@ -315,8 +319,8 @@ def _settings(
 ) -> tuple[float, dict[str, Any]]:
     settings = {name: value for name, value in options.items() if name != "sigma0"}
     sigma0, stds = _step(options, problem)
-    if np.ndim(stds):
-        settings["CMA_stds"] = stds
+    if np.ndim(stds) or "CMA_stds" in settings:
+        settings["CMA_stds"] = np.broadcast_to(stds, problem.n).copy()
     if _has_integers(problem):
         settings |= integer_options(problem, settings)
     if _has_bounds(problem):

@@ -32,7 +32,7 @@ class Takes:
     flag
         Whether true and false are taken; where numbers are not, 0 and 1 stand for them.
     texts
-        Texts.
+        Texts, in any case.
     kinds
         Types.
     having
@@ -75,8 +75,10 @@ class Takes:
         """
         if isinstance(value, np.ndarray) and value.size == 1 and (() in self.shapes or self.flag):
             value = value.item()
-        if isinstance(value, str) and value in self.texts:
-            return value
+        if isinstance(value, str):
+            for text in self.texts:
+                if text.lower() == value.lower():
+                    return text
         if self.kinds and isinstance(value, self.kinds):
             return value
         if self.having and hasattr(value, self.having):
@@ -117,8 +119,10 @@ class Takes:
             array = np.asarray(value)
         except ValueError as error:  # ragged
             raise TypeError from error
-        if array.dtype.kind not in "biuf" or not self.fits(array):
+        if array.dtype.kind not in "biuf":
             raise TypeError
+        if not self.fits(array):
+            raise ValueError
         if not all(_lies_in(number, self.numbers) for number in array.ravel().tolist()):
             raise ValueError
         if self.must is not None and not self.must(array):
@@ -154,13 +158,14 @@ class Takes:
         parts = ["true or false"] if self.flag else []
         if self.numbers:
             one = "whole number" if self.whole else "number"
-            where = "" if self.numbers == ANY else f" in {self.numbers}"
+            one = f"finite {one}" if self.numbers == FINITE and not self.whole else one
+            where = "" if self.numbers in (ANY, FINITE) else f" in {self.numbers}"
             if () in self.shapes:
                 parts.append(f"a {one}{where}")
             for shape in filter(None, self.shapes):
                 sides = " x ".join(map(str, shape))
                 parts.append(
-                    f"one for each variable{where}"
+                    "one for each variable"
                     if shape == ("n",) and () in self.shapes
                     else f"an array of {'' if sides == 'k' else sides + ' '}{one}s{where}"
                 )
@@ -175,6 +180,7 @@ class Takes:
 
 ANY = "[-inf, inf]"
 """All numbers but NaN."""
+FINITE = "(-inf, inf)"
 _KINDS = {str: "a text", Mapping: "a mapping", Callable: "a function"}
 
 
@@ -210,7 +216,7 @@ def of_type(kind: Any) -> Takes | None:
         kinds.append(Mapping)
     whole = int in parts
     return Takes(
-        numbers=("(-inf, inf)" if whole else ANY) if shapes else "",
+        numbers=(FINITE if whole else ANY) if shapes else "",
         whole=whole,
         shapes=tuple(shapes),
         flag=bool in parts,

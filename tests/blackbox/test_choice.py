@@ -113,10 +113,11 @@ def test_values_of_options_are_checked_before_the_first_evaluation(name, options
 
 
 def test_what_a_solver_refuses_reaches_the_caller(no_thread_left):
-    with pytest.raises(ValueError, match="Restart temperature"):
-        minimize(bowl, method="dual_annealing", bounds=BOX, options={"restart_temp_ratio": 2.0})
-    with pytest.raises(ValueError, match="Restart temperature"):
-        Optimizer("dual_annealing", bounds=BOX, restart_temp_ratio=2.0)
+    few = np.zeros((2, 2))
+    with pytest.raises(ValueError, match="population supplied"):
+        minimize(bowl, method="differential_evolution", bounds=BOX, options={"init": few})
+    with pytest.raises(ValueError, match="population supplied"):
+        Optimizer("differential_evolution", bounds=BOX, init=few)
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)

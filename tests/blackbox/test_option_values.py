@@ -1,12 +1,14 @@
 import dataclasses
+import json
 import math
 
 import numpy as np
 import pytest
 
-from blackbox import ALGORITHMS, Optimizer, minimize
+from blackbox import ALGORITHMS, JournalError, Optimizer, Result, minimize, read_journal
 from blackbox.algorithms.option_values import takes
 from blackbox.algorithms.takes import Takes, of_type
+from blackbox.lines import write_line
 
 INSTALLED = [name for name, row in ALGORITHMS.items() if row.installed]
 READ_ELSEWHERE = {"schedule"}
@@ -66,6 +68,7 @@ def test_an_option_takes_its_own_default(name):
         ("basinhopping", "interval", 0),
         ("basinhopping", "stepsize", -1),
         ("basinhopping", "minimizer_kwargs", {"metod": "cobyla"}),
+        ("dual_annealing", "minimizer_kwargs", {"method": "cobila"}),
         ("dual_annealing", "visit", 1),
         ("differential_evolution", "init", np.ones((5, 3))),
         ("shgo", "options", {"maxfev": "many"}),
@@ -76,9 +79,10 @@ def test_an_option_takes_its_own_default(name):
         ("cma", "CMA_stds", 0),
         ("cma", "minstd", -1),
         ("cma", "CMA_mu", 2.5),
+        ("cma", "CMA_mu", 100),
+        ("cma", "updatecovwait", 100),
         ("cma", "CMA_recombination_weights", [1, 2]),
         ("cma", "CMA_rankone", 100),
-        ("cma", "CMA_sampler_options", {"no_such": 1}),
         ("cma", "CMA_teststds", "__import__('os').abort()"),
         ("muon", "adamw_betas", (0.9, 2.0)),
         ("rprop", "step_sizes", (0.1,)),
@@ -109,7 +113,7 @@ def test_numbers_of_every_kind_are_taken(value):
         ("trust-constr", "disp", 0),
         ("cma", "CMA_stds", (0.5, 2.0)),
         ("differential_evolution", "mutation", [0.4, 0.9]),
-        ("basinhopping", "minimizer_kwargs", {"method": "Nelder-Mead", "tol": 1e-6}),
+        ("basinhopping", "minimizer_kwargs", {"method": "NELDER-MEAD", "tol": 1e-6}),
     ],
 )
 def test_arrays_and_mappings_are_taken(name, option, value):
@@ -176,3 +180,61 @@ def test_what_a_type_takes(kind, taken, refused):
     for value in refused:
         with pytest.raises((TypeError, ValueError)):
             what.read(value, lenient=False)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"method": "no such"},
+        {"method": 3},
+        {"made with": {"budget": -1}},
+        {"made with": {"budget": "x"}},
+        {"options": {"swarmsize": "x"}},
+        {"options": {"no such": 1}},
+        {"options": {"journal": "x"}},
+        {"seed": -1},
+        {"dtype": "object"},
+    ],
+)
+def test_a_strangers_header_that_makes_no_sense_is_a_journal_error(tmp_path, change):
+    path = _header(tmp_path, change)
+    with pytest.raises(JournalError, match="line 1 makes no sense"):
+        Optimizer.restore(path)
+
+
+def test_a_strangers_population_that_does_not_fit_is_refused(tmp_path):
+    path = _header(tmp_path, {"options": {"swarmsize": 10**18}})
+    with pytest.raises(MemoryError, match="swarmsize"):
+        Optimizer.restore(path)
+
+
+def _header(folder, change):
+    path = folder / "run.journal"
+    with Optimizer("pso", bounds=[(-2, 2)] * 2, seed=0, budget=500, journal=path):
+        pass
+    header = json.loads(path.read_bytes().splitlines()[0][9:])
+    path.write_bytes(write_line({**header, **change}))
+    return path
+
+
+@pytest.mark.parametrize("path", [3, None, b"a"])
+def test_what_is_no_path_is_named(path):
+    result = minimize(sphere, [1.0, 2.0], method="slsqp")
+    for call, name in (
+        (Optimizer.restore, "journal"),
+        (read_journal, "journal"),
+        (result.save, "path"),
+        (Result.load, "path"),
+    ):
+        with pytest.raises(TypeError, match=f"{name} is a"):
+            call(path)
+
+
+def test_an_empty_path_names_no_file():
+    result = minimize(sphere, [1.0, 2.0], method="slsqp")
+    with pytest.raises(JournalError, match="journal='' names no file"):
+        minimize(unused, [1.0, 2.0], method="cma", journal="")
+    with pytest.raises(JournalError, match="journal='' names no file"):
+        Optimizer.restore("")
+    with pytest.raises(ValueError, match="path='' names no file"):
+        result.save("")

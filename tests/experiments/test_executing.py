@@ -165,6 +165,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_end(kills, workers, apart, 
         process = elsewhere(arguments, out, workers=workers)
         more = counts[-1] + moments.integers(0, 10)
         while finished(out) < more:
+            assert process.poll() is None, "it ended before it was killed"
             time.sleep(0.01)
         time.sleep(moments.uniform(0, 0.05) if finished(out) else moments.uniform(0, 2))
         os.killpg(process.pid, signal.SIGKILL)

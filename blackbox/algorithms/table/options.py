@@ -6,19 +6,25 @@ from typing import Any
 
 import numpy as np
 
-from blackbox.algorithms.takes import ANY, Takes
+from blackbox.algorithms.takes import ANY, FINITE, Takes
 
 _count = partial(Takes, whole=True, counts=True)
 _each = partial(Takes, shapes=((), ("n",)))
 """A number, or one for each variable."""
 
-_FINITE = "(-inf, inf)"
 _ABOVE_0 = "(0, inf)"
 _FROM_0 = "[0, inf)"
 _AS_MANY = "[0, inf]"
 _SOME = "[1, inf]"
 
-_METHOD = Takes(kinds=(str, Callable))
+_METHOD = Takes(
+    texts=(
+        *("Nelder-Mead", "Powell", "CG", "BFGS", "Newton-CG", "L-BFGS-B", "TNC", "COBYLA"),
+        *("COBYQA", "SLSQP", "trust-constr", "dogleg", "trust-ncg", "trust-exact"),
+        "trust-krylov",
+    ),
+    kinds=(Callable,),
+)
 
 
 def _around_0(ends: Any) -> bool:
@@ -71,9 +77,9 @@ TAKEN: Mapping[str, Takes] = {
     "maxls": _count(_SOME),
     "subproblem_maxiter": _count(_SOME),
     "niter": _count(_AS_MANY),
-    "mesg_num": _count(_FINITE),
-    "verbose": _count(_FINITE, flag=True),
-    "patience": _count(_FINITE),
+    "mesg_num": _count(FINITE),
+    "verbose": _count(FINITE, flag=True),
+    "patience": _count(FINITE),
     "max_iter": _count(_AS_MANY),
     "max_eval": _count(_AS_MANY),
     "nelder-mead.maxiter": Takes(_AS_MANY),  # where one of the two is inf, scipy bounds the other
@@ -91,18 +97,19 @@ TAKEN: Mapping[str, Takes] = {
     "c1": Takes("(0, 1)"),
     "c2": Takes("(0, 1)"),
     "norm": Takes("[-inf, 0) or (0, inf]"),
-    "finite_diff_rel_step": _each(_FINITE),
+    "l-bfgs-b.ftol": Takes(_AS_MANY),  # below 0 it evaluates once, and ends with an error
+    "finite_diff_rel_step": _each(FINITE),
     **{
-        f"{method}.eps": _each(_FINITE)
+        f"{method}.eps": _each(FINITE)
         for method in ("cg", "bfgs", "newton-cg", "l-bfgs-b", "tnc", "slsqp")
     },
-    "initial_simplex": Takes(_FINITE, shapes=(("n+1", "n"),)),
-    "direc": Takes(_FINITE, shapes=(("n", "n"),)),
+    "initial_simplex": Takes(FINITE, shapes=(("n+1", "n"),)),
+    "direc": Takes(FINITE, shapes=(("n", "n"),)),
     "hess_inv0": Takes(
-        _FINITE, shapes=(("n", "n"),), must=_is_definite, words="symmetric and positive definite"
+        FINITE, shapes=(("n", "n"),), must=_is_definite, words="symmetric and positive definite"
     ),
     "tnc.scale": Takes(_ABOVE_0, shapes=(("n",),)),
-    "offset": Takes(_FINITE, shapes=(("n",),)),
+    "offset": Takes(FINITE, shapes=(("n",),)),
     "initial_trust_radius": Takes(_ABOVE_0),
     "max_trust_radius": Takes("(0, inf]"),
     "eta": Takes("[0, 0.25)"),
@@ -144,15 +151,16 @@ TAKEN: Mapping[str, Takes] = {
         kinds=(Callable,),
     ),
     "init": Takes(
-        _FINITE, shapes=(("k", "n"),), texts=("latinhypercube", "sobol", "halton", "random")
+        FINITE, shapes=(("k", "n"),), texts=("latinhypercube", "sobol", "halton", "random")
     ),
     "mutation": Takes("[0, 2)", shapes=((), (2,))),
     # Gradient descent
     **dict.fromkeys(
-        ("alpha", "lambd", "t0", "beta", "lambda_1", "lambda_2", "lr_power"), Takes(_FINITE)
+        ("alpha", "lambd", "t0", "beta", "lambda_1", "lambda_2", "lr_power"), Takes(FINITE)
     ),
     "rmsprop.alpha": Takes("[0, 1]"),
     "adafactor.eps": Takes(kinds=(tuple,)),
+    "preconditioning_compute_steps": _count(_SOME),
     "ns_steps": Takes("[1, 100)", whole=True),
     "step_sizes": Takes(_ABOVE_0, shapes=((2,),)),
     "adjust_lr_fn": Takes(texts=("original", "match_rms_adamw")),
@@ -169,7 +177,8 @@ TAKEN: Mapping[str, Takes] = {
     "CMA_mirrors": Takes(_FROM_0, flag=True),
     "CMA_mu": Takes("[1, inf)", whole=True),
     **dict.fromkeys(("CMA_on", "CMA_rankmu", "CMA_rankone"), Takes(_FROM_0)),
-    "CMA_recombination_weights": Takes(_FINITE, shapes=(("k",),)),
+    "vkd-cma.CMA_rankmu": Takes(_ABOVE_0),
+    "CMA_recombination_weights": Takes(FINITE, shapes=(("k",),)),
     "CMA_sampler": Takes(having="sample"),
     **dict.fromkeys(("CMA_stds", "CMA_teststds"), _each(_ABOVE_0)),
     "CSA_clip_length_value": Takes(
