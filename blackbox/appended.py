@@ -130,13 +130,18 @@ def named(path: Path, what: str) -> Iterator[None]:
         raise JournalError(f"journal={str(path)!r} {what}: {reason}") from error
 
 
-def as_path(path: Any) -> Path:
-    """Return a path that a file can have; raises TypeError, JournalError."""
+def file_named(path: Any) -> Path:
+    """Return what names a file; raises TypeError, JournalError."""
     if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str):
         raise TypeError(f"journal is a path, as a text or a Path; got {path!r:.60}")
     if not os.fspath(path):
         raise JournalError("journal='' names no file; give a name, or leave it out")
-    found = Path(path)
+    return Path(path)
+
+
+def as_path(path: Any) -> Path:
+    """Return a path that a file can have; raises TypeError, JournalError."""
+    found = file_named(path)
     with named(found, "can't be used"):
         try:
             mode = found.stat().st_mode

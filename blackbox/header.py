@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import Bounds
 
-from blackbox.appended import as_path
+from blackbox.appended import file_named
 from blackbox.lines import (
     SCHEMA,
     JournalError,
@@ -156,7 +156,7 @@ def first_line(path: str | os.PathLike[str]) -> dict[str, Any]:
     JournalError, TypeError
         If there is none, or what should be its path is no path.
     """
-    path = as_path(path)
+    path = file_named(path)
     try:
         with open_file(path) as file:
             text = next(iter(Reader(file, path)), None)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from blackbox.appended import as_path
+from blackbox.appended import file_named
 from blackbox.lines import (
     Batch,
     End,
@@ -177,7 +177,7 @@ def read_journal(path: str | os.PathLike[str]) -> Past:
     JournalError
         If the file can't be read or is no journal.
     """
-    gathered = _Gathered(as_path(path))
+    gathered = _Gathered(file_named(path))
     try:
         with open_file(gathered.path) as file:
             gathered.read(Reader(file, gathered.path))

@@ -65,7 +65,8 @@ def _run(cell: Cell, problem: problems.Benchmark, objective: "Watched", trace: "
     budget, gradients, patience = cell.budget, cell.gradients, cell.patience
     every = cell.validate_every if getattr(objective, "has_validation", False) else None
     if method == START:  # its first evaluation is that of the start
-        method, budget, gradients = "slsqp" if problem.constraints else "adam", 1, False
+        # Where batches differ, slsqp is refused, and adam loads torch.
+        method, budget, gradients = "adam" if problem.changing else "slsqp", 1, False
         every = patience = None
     _warm(method)
     began = time.perf_counter()

@@ -132,10 +132,10 @@ TAKEN: Mapping[str, Takes] = {
     "target_accept_rate": Takes("(0, 1)"),
     "stepwise_factor": Takes("(0, 1)"),
     "minimizer_kwargs": Takes(inner=_LOCAL, closed=True),
-    "initial_temp": Takes("(0.01, 5e4]"),
+    "initial_temp": Takes(_ABOVE_0),
     "restart_temp_ratio": Takes("(0, 1)"),
     "visit": Takes("(1, 3]"),
-    "accept": Takes("(-1e4, -5]"),
+    "accept": Takes("(-inf, 1)"),
     **dict.fromkeys(("f_min_rtol", "vol_tol", "len_tol"), Takes("[0, 1]")),
     "n": Takes("[1, inf)", whole=True),
     "iters": _count("[1, inf]"),
@@ -184,7 +184,7 @@ TAKEN: Mapping[str, Takes] = {
     "CSA_clip_length_value": Takes(
         ANY, shapes=((), (2,)), must=_around_0, words="of two one at most 0, and one at least 0"
     ),
-    "conditioncov_alleviate": Takes("(1, inf]", shapes=((2,),)),
+    "conditioncov_alleviate": Takes("[0, inf]", shapes=((2,),)),
     **dict.fromkeys(("maxstd", "maxstd_boundrange"), _each("(0, inf]")),
     "minstd": _each(_FROM_0),
     "mindx": Takes(_FROM_0),
