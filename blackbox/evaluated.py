@@ -1,7 +1,9 @@
 """Points and their values: what a run was told, and what the next one may know beforehand."""
 
+import logging
 from array import array
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 from blackbox.constraints import FEASIBILITY
 from blackbox.types import Array, Evaluated
 
+LOG = logging.getLogger("blackbox")
 MOST = 10_000
 """Points that a run is told beforehand, at most: the best."""
 
@@ -65,6 +68,13 @@ def choose_best(
     if integers is not None:
         fit &= (points[:, integers] == np.round(points[:, integers])).all(axis=1)
     points, values = points[fit], values[fit]
+    if 0 < len(values) < len(fit):
+        LOG.info(
+            "warm_start: %d of %d points are left out, as they are not finite, outside the bounds, "
+            "or not whole where integrality says so",
+            len(fit) - len(values),
+            len(fit),
+        )
     if not len(values):
         raise ValueError(
             f"warm_start holds {len(fit)} points, none of which is finite, inside the bounds and "
@@ -92,9 +102,11 @@ def read_pairs(points: Any, values: Any) -> Evaluated:
     for name, given in (("points", points), ("values", values)):
         try:
             each = np.asarray(given)
+            if each.dtype.kind == "O" and all(isinstance(v, Real) for v in each.flat):
+                each = each.astype(float)
             if each.dtype.kind not in "fiub":
                 raise TypeError
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RuntimeError, OverflowError):
             raise TypeError(
                 f"warm_start: {name} must be an array of real numbers; got {given!r:.60}"
             ) from None

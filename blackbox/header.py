@@ -107,6 +107,7 @@ def read_recipe(path: str | os.PathLike[str]) -> dict[str, Any]:
                 ("its start, past and bounds, which are long", not header["whole"]),
                 ("the state of its generator", type(header["seed"]) is not int),
                 ("all of its options", not _is_whole(header["options"])),
+                ("the code that optimizer= names", _names_code(header["options"])),
                 *_of_minimize(header),
             )
             if is_missing
@@ -217,6 +218,16 @@ def from_plain(plain: Any) -> Any:
     if plain.keys() == {"array"}:
         return np.array(from_plain(plain["array"]))
     return {key: from_plain(item) for key, item in plain.items()}
+
+
+def _names_code(plain: Any) -> bool:
+    """Whether an option names a module, which would be imported: a file must not do that."""
+    if isinstance(plain, list):
+        return any(map(_names_code, plain))
+    if isinstance(plain, dict):
+        own = plain.get("optimizer")
+        return (isinstance(own, str) and "." in own) or any(map(_names_code, plain.values()))
+    return False
 
 
 def _is_whole(plain: Any) -> bool:

@@ -83,6 +83,7 @@ class History:
         keep_points: bool = False,
     ) -> None:
         self._memory = Memory() if keep_points else None
+        self._changing = changing
         self.tolerance = tolerance
         self.terms = terms
         bounded = terms is not None and terms.lower is not None
@@ -191,7 +192,8 @@ class History:
                 self._record_batch(points, values)
             if self.best_x is None:
                 self.best_x = points[0].copy()
-        if self._memory is not None and not provisional and points.dtype.kind == "f":
+        compared = not (provisional and self._changing)
+        if self._memory is not None and compared and points.dtype.kind == "f":
             self._memory.add(points, values)
         self.evaluation_count += k
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blackbox.appended import AppendedFile, as_path, named
+from blackbox.history import History
 from blackbox.lines import (
     LEFT,
     Batch,
@@ -32,7 +33,7 @@ from blackbox.lines import (
     write_left,
     write_line,
 )
-from blackbox.types import Array
+from blackbox.types import Array, Stop
 
 LOG = logging.getLogger("blackbox")
 SYNC = 1.0
@@ -229,10 +230,12 @@ class Journal:
             self._file.sync()
             self._synced = now
 
-    def finish(self, reason: str, success: bool, seconds: float) -> None:
+    def finish(self, stop: Stop, history: History) -> None:
         """Write that the run has ended, where that is not there yet; its result can do without."""
         if self._next is None and self._ended is None:
-            self._ended = End(seconds, reason, bool(success))
+            self._ended = End(history.elapsed(), stop.reason, bool(stop.success))
+            if self._n > POINTS_UP_TO and math.isfinite(history.best_value):
+                self._ended = self._ended._replace(x=history.best_x, value=history.best_value)
             try:
                 self._write(write_end(self._ended))
             except JournalError as error:

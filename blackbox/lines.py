@@ -74,11 +74,13 @@ class Batch(NamedTuple):
 
 
 class End(NamedTuple):
-    """A line of a journal: the run has ended, and why."""
+    """A line of a journal: the run has ended, and why; its best point, (n,), if few were kept."""
 
     seconds: float
     reason: str
     success: bool
+    x: Array | None = None
+    value: float = math.inf
 
 
 class Left(NamedTuple):
@@ -235,9 +237,11 @@ def write_batch(batch: Batch) -> bytes:
 
 def write_end(end: End) -> bytes:
     """Return the line that says that the run has ended."""
-    return write_line(
-        {"k": "end", "t": round(end.seconds, 6), "reason": end.reason, "success": end.success}
-    )
+    told: dict[str, Any] = {"k": "end", "t": round(end.seconds, 6)}
+    told |= {"reason": end.reason, "success": end.success}
+    if end.x is not None:
+        told |= {"x": pack(end.x), "y": [end.value]}
+    return write_line(told)
 
 
 def write_left(left: Left) -> bytes:
@@ -253,7 +257,11 @@ def read_line(text: bytes, n: int) -> Batch | End | Left:
             return Left(_count(parsed["lines"]), _count(parsed["evaluations"]))
         kind, seconds = parsed["k"], float(parsed["t"])
         if kind == "end":
-            return End(seconds, str(parsed["reason"]), bool(parsed["success"]))
+            end = End(seconds, str(parsed["reason"]), bool(parsed["success"]))
+            if "x" not in parsed:
+                return end
+            [x], [value] = unpack(parsed["x"], n), _unpack_values(parsed["y"]).real
+            return end._replace(x=x, value=float(value))
         values = _unpack_values(parsed["y"])
         points, gradients = (unpack(parsed[key], n) if key in parsed else None for key in "xg")
         row, failed = parsed.get("i"), _read_failed(parsed.get("f", {}))

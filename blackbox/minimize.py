@@ -245,7 +245,7 @@ def minimize(
             hess=_bind(hess, args),
             hessp=_bind(hessp, args),
             callback=callback,
-            past=None if warm_start is None else read_past(warm_start),
+            past=None if warm_start is None else read_past(warm_start, journal),
         )
         if callable(method):
             own = Custom(method, bounds, constraints, options, tol)
@@ -319,7 +319,7 @@ def minimize(
                 flow.begin(objective.call, history, written)
                 stop = search_steadily(run, flow, evaluator, limits, history)
             if written is not None:
-                written.finish(stop.reason, stop.success, history.elapsed())
+                written.finish(stop, history)
         except BaseException as error:
             stop = evaluator.interrupt(Stop(describe(error), success=False, status=-1))
             outcome.result = make_result(stop, problem, history, fields)

@@ -119,7 +119,7 @@ class Optimizer:
             integrality=integrality,
             hess=hess,
             hessp=hessp,
-            past=None if warm_start is None else read_past(warm_start),
+            past=None if warm_start is None else read_past(warm_start, journal),
         )
         self._journal = None if journal is None else Journal(journal)
         try:
@@ -360,7 +360,7 @@ class Optimizer:
         if self._stop is None:
             self._end(Stop("closed by the caller", success=False, status=-1))
         elif self._journal is not None and self._stop.status != -1:
-            self._journal.finish(self._stop.reason, self._stop.success, self.history.elapsed())
+            self._journal.finish(self._stop, self.history)
         if self._journal is not None:
             self._journal.close()
             self._journal = None

@@ -223,6 +223,8 @@ class _Gathered:
         self._seconds = line.seconds
         if isinstance(line, End):
             self._reason = line.reason
+            if line.x is not None:
+                self._add(line.x, line.value)
             return
         self._reason = None
         self._counts["gradients"] += line.kind in ("gradients", "slopes")
@@ -238,15 +240,20 @@ class _Gathered:
             self._points[line.kind == "full"].append(line.points)
             self._values[line.kind == "full"].append(values.real)
 
+    def _add(self, x: Array, value: float) -> None:
+        """Take in the best point, (n,), where the lines have none."""
+        changing = self.header is not None and bool(self.header.get("changing"))
+        whole = bool(self._values[True]) or changing
+        self._points[whole].append(x[None])
+        self._values[whole].append(np.array([value]))
+
     def past(self) -> Past:
         """Return all that was found."""
         header = self.header
         if header is None:
             raise JournalError(f"{self.path} holds no run yet")
         if (best := best_of(self.path)) is not None and len(best[0]) == header["n"]:
-            whole = bool(self._values[True]) or bool(header.get("changing"))
-            self._points[whole].append(best[0][None])
-            self._values[whole].append(np.array([best[1]]))
+            self._add(*best)
         full = bool(self._values[True])
         points = np.concatenate([np.empty((0, header["n"])), *self._points[full]])
         values = np.concatenate([np.empty(0), *self._values[full]])

@@ -65,11 +65,11 @@ def make_problem(
     says = {name: getattr(fun, name) for name in names if hasattr(fun, name)}
     expected = says.get("n")
     given = starts if past is None else past.points
-    lower, upper = check_bounds(bounds, expected if given is None else given.shape[1])
+    name = "x0" if past is None else "warm_start"
+    lower, upper = check_bounds(bounds, expected if given is None else given.shape[1], name)
     if expected is not None and expected != len(lower):
         raise ValueError(
-            f"{'x0' if past is None else 'warm_start'} (or bounds) has {len(lower)} coordinates, "
-            f"but the objective takes {expected}"
+            f"{name} (or bounds) has {len(lower)} coordinates, but the objective takes {expected}"
         )
     if constraints is None:
         constraints = ()
@@ -159,7 +159,7 @@ def fit_integers(integers: NDArray[np.bool_], lower: Array, upper: Array) -> tup
     return low, high
 
 
-def check_bounds(bounds: Any, n: int | None) -> tuple[Array, Array]:
+def check_bounds(bounds: Any, n: int | None, given: str = "x0") -> tuple[Array, Array]:
     """Return lower and upper bounds, each (n,), infinite where there is none.
 
     Parameters
@@ -169,6 +169,8 @@ def check_bounds(bounds: Any, n: int | None) -> tuple[Array, Array]:
         no bound), or one pair of numbers for all coordinates.
     n
         The dimension where the start gives it.
+    given
+        The argument that does.
 
     Raises
     ------
@@ -189,8 +191,8 @@ def check_bounds(bounds: Any, n: int | None) -> tuple[Array, Array]:
     for name, side in (("lower", lower), ("upper", upper)):
         if n is not None and len(side) != n:
             raise ValueError(
-                "The number of bounds is not compatible with the length of `x0`. "
-                f"bounds has {len(side)} {name} bounds, but x0 has {n} coordinates"
+                f"The number of bounds is not compatible with the length of `{given}`. "
+                f"bounds has {len(side)} {name} bounds, but {given} has {n} coordinates"
             )
         if np.isnan(side).any():
             where = np.flatnonzero(np.isnan(side))[:5].tolist()

@@ -17,7 +17,7 @@ from blackbox.types import Array
 
 BEST = 0.1
 """Share of the points that is looked at, and at least two for each variable."""
-NARROWEST = 0.01
+NARROWEST = 0.1
 """Least standard deviation, as a share of the one that a run begins with that knows nothing: points
 of a local search lie close together, wherever they are."""
 

@@ -185,3 +185,23 @@ def test_changed_lines_of_real_runs_are_read_or_refused(tmp_path, seeds, example
         fuzz(tmp_path / "any.journal", lines, changes)
 
     search()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"optimizer": "os.abort"},
+        {"optimizer": "os.abort", "arguments": {}},
+        {"torch": {"optimizer": "os.abort"}, "cma": {}},
+        {"refine": {"method": "torch", "optimizer": "os.abort"}},
+    ],
+)
+def test_a_file_names_no_code_that_would_be_imported(path, options):
+    method = "cma+torch" if "torch" in options else "cma" if "refine" in options else "torch"
+    with Optimizer(method if "+" not in method else "cma", np.zeros(2), seed=1, journal=path):
+        pass
+    first, *rest = path.read_bytes().splitlines(keepends=True)
+    header = json.loads(first.partition(b" ")[2]) | {"method": method.split("+"), "options": options}
+    path.write_bytes(line(header) + b"".join(rest))
+    with pytest.raises(JournalError, match="code that optimizer= names"):
+        Optimizer.restore(path)

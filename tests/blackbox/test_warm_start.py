@@ -285,7 +285,8 @@ def test_the_first_distribution_of_cma_is_that_of_the_best_points():
     es = Strategy({}, problem, np.random.default_rng(0)).es
     stds = np.asarray(es.sigma_vec.scaling)
     found = es.sigma**2 * np.outer(stds, stds) * es.sm.covariance_matrix
-    assert np.allclose(found, 0.09 * shape, atol=0.03)
+    least = (NARROWEST * 1.8) ** 2 * np.eye(3)
+    assert np.allclose(found, 0.09 * shape + least, atol=0.03)
     assert np.allclose(es.mean, points.mean(axis=0), atol=0.05)
     prior = fit_prior(points, np.full(3, 1.8))
     assert np.allclose(found, np.outer(prior.stds, prior.stds) * prior.correlations)
@@ -396,6 +397,55 @@ def test_many_points_are_known_by_their_digest(tmp_path):
         Optimizer.restore(path)
 
 
+def test_a_source_that_has_grown_or_is_gone_does_not_keep_a_run_from_going_on(tmp_path):
+    source, own = tmp_path / "source.journal", tmp_path / "own.journal"
+    begun = {"method": "pso", "bounds": BOX, "seed": 0, "options": {"swarmsize": 10}}
+    settings_ = {"method": "cma", "bounds": BOX, "budget": 60, "seed": 1, "warm_start": source}
+    minimize(bowl, budget=30, journal=source, **begun)
+    whole = minimize(bowl, **settings_)
+
+    def dying(x):
+        if len(calls.points) == 25:
+            raise KeyError
+        return bowl(x)
+
+    calls = Asked(dying)
+    with pytest.raises(KeyError):
+        minimize(calls, journal=own, **settings_)
+    minimize(bowl, budget=50, journal=source, **begun)
+    grown = minimize(bowl, journal=own, **settings_)
+    source.unlink()
+    gone = minimize(bowl, journal=own, **settings_)
+    for each in (grown, gone):
+        assert np.array_equal(each.x, whole.x)
+        assert each.nfev == 60
+
+
+@pytest.mark.parametrize("method", ["adam", "sep-cma"])
+def test_the_journal_of_many_variables_that_has_ended_holds_the_best(tmp_path, method):
+    path, n = tmp_path / "run.journal", 1200
+
+    class Bowl:
+        batched, n = True, 1200
+
+        def __call__(self, points):
+            return (points**2).sum(axis=1)
+
+        def value_and_gradient(self, points):
+            return self(points), 2 * points
+
+    first = minimize(Bowl(), np.ones(n), method=method, budget=40, journal=path, seed=0)
+    past = read_journal(path)
+    assert past.reason is not None
+    assert np.array_equal(past.best_x, first.history.best_x)
+    assert past.best_value == first.history.best_value
+    again = minimize(Bowl(), method="l-bfgs-b", warm_start=path, budget=5)
+    assert again.fun < first.fun
+    assert np.array_equal(
+        minimize(Bowl(), np.ones(n), method=method, budget=40, journal=path).x, first.x
+    )
+
+
 SCRIPT = """
 import os, signal, sys
 import numpy as np
@@ -473,9 +523,37 @@ def test_kept_points_are_there_after_failures_errors_and_on_disk(tmp_path):
     assert np.array_equal(loaded.values, kept.values)
 
 
+def test_points_of_a_noisy_objective_are_kept_and_those_of_minibatches_are_not():
+    rng = np.random.default_rng(0)
+    fun = Asked(lambda x: bowl(x) + rng.normal())
+    result = minimize(
+        fun, method="cma", bounds=BOX, noisy=True, budget=60, seed=0, keep_points=True
+    )
+    kept = result.history.evaluated
+    asked = {x.tobytes() for x in fun.points}
+    assert 30 < len(kept.values) <= 60
+    assert {x.tobytes() for x in kept.points} <= asked
+
+
+def test_objects_that_are_numbers_and_other_dimensions_are_told_apart():
+    points, values = draw()
+    result = minimize(
+        bowl,
+        method="cma",
+        bounds=BOX,
+        warm_start=(points.astype(object), list(values)),
+        budget=10,
+        seed=0,
+    )
+    assert result.fun <= values.min()
+    with pytest.raises(ValueError, match="but warm_start has 2 coordinates"):
+        minimize(bowl, method="cma", bounds=BOX, warm_start=(points[:, :2], values))
+
+
 def test_a_run_that_evaluated_nothing_has_kept_nothing():
     result = minimize(
         bowl, method="random", bounds=BOX, warm_start=draw(), target=1e9, keep_points=True
     )
     assert result.history.evaluated.points.shape == (0, 0)
     assert result.history.evaluated.values.shape == (0,)
+    assert minimize(bowl, method="cma", bounds=BOX, warm_start=result, budget=5).nfev == 5
