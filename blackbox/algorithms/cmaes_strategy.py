@@ -266,9 +266,7 @@ def _begin(
     start: Array, sigma0: float, settings: dict[str, Any], options: Mapping[str, Any]
 ) -> Any:
     """Return the library's strategy; name the options where it refuses one of them."""
-    with (
-        warnings.catch_warnings()
-    ):  # the library adds a filter of its own, and one in each strategy
+    with warnings.catch_warnings():  # the library adds a filter, and one in each strategy
         import cma
 
         try:
