@@ -105,7 +105,7 @@ class _Search(Blocking, _Settings):
             steps = STEP * (problem.upper - problem.lower)
         if steps is not None:
             steps = np.broadcast_to(np.asarray(steps, dtype=float), problem.n)
-            opt.set_initial_step(np.append(steps, [0.5] * padding))
+            opt.set_initial_step(np.append(steps, [0.25] * padding))
         code = -4
         try:
             opt.optimize(np.append(problem.start(rng), [0.5] * padding))
