@@ -281,7 +281,11 @@ def test_draw_takes_a_seed():
     assert space.draw(3) != space.draw(4)
 
 
-@pytest.mark.parametrize("rng", [None, True, 0.5, -1, np.random.RandomState(0)], ids=repr)
+@pytest.mark.parametrize(
+    "rng",
+    [None, True, 0.5, -1, np.random.RandomState(0)],
+    ids=["None", "true", "fraction", "negative", "legacy"],
+)
 def test_draw_says_what_it_wants(rng):
     with pytest.raises(ValueError if rng == -1 else TypeError, match=r"^draw: .*seed"):
         Space(MIXED).draw(rng)
