@@ -234,7 +234,7 @@ class Journal:
         """Write that the run has ended, where that is not there yet; its result can do without."""
         if self._next is None and self._ended is None:
             self._ended = End(history.elapsed(), stop.reason, bool(stop.success))
-            if self._n > POINTS_UP_TO and math.isfinite(history.best_value):
+            if self._n > POINTS_UP_TO and history.best_value < self._best:  # no line has it
                 self._ended = self._ended._replace(x=history.best_x, value=history.best_value)
             try:
                 self._write(write_end(self._ended))
