@@ -26,7 +26,6 @@ BOX = [(-5.0, 5.0)] * N
 EVERY_CASE = {
     "cma",
     "differential_evolution",
-    "dual_annealing",
     "l-bfgs-b",
     "nelder-mead",
     "pso",
