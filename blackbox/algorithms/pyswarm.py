@@ -31,7 +31,6 @@ class PySwarm(Swarm, Blocking):
         """Run pyswarm on `evaluate`."""
         import pyswarm
 
-        self._check_memory(problem.n)
         constraints = Constraints(problem.constraints)
         if constraints.has_equalities:
             view = FeasibleFirst(problem)
@@ -79,18 +78,6 @@ class PySwarm(Swarm, Blocking):
         # Its best point is the best one told.
         nit = {"nit": int(result.nit)}
         return Stop(str(result.message), not ended, 2 if ended else 0, nit)
-
-    def _check_memory(self, n: int) -> None:
-        """Refuse what the library allocates in advance, before it does."""
-        from blackbox.choice import machine_memory
-
-        need, there = 8.0 * self.maxiter * self.swarmsize * n, machine_memory()
-        if need > there / 2:
-            raise MemoryError(
-                f"method 'pyswarm' draws the noise of maxiter={self.maxiter} iterations in "
-                f"advance: for n = {n} variables {need / 2**30:.3g} GiB, more than half of this "
-                f"machine's memory ({there / 2**30:.3g} GiB). Use method 'pso', or fewer iterations"
-            )
 
 
 def _silenced(function: Any) -> Callable[..., Any]:
